@@ -1,0 +1,173 @@
+"""Findings: what is wrong, where, what was expected, what to do, and whose fault it is.
+
+Every failure that a person can cause is reported as one or more findings with a stable code.
+`ContractError` carries them through the program; the command line prints all of them and leaves
+with their exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from pydantic import Field
+
+from schemas.base import Record
+
+
+class Blame(StrEnum):
+    """Whose fault a finding is."""
+
+    SUBMISSION = "submission"
+    LIMITS = "limits"
+    RESULT = "result"
+    INPUT = "input"
+    USAGE = "usage"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command and of the container (contract, section 4)."""
+
+    DONE = 0
+    ALGORITHM = 1
+    USAGE = 2
+    RESULT = 3
+    INPUT = 4
+    INFRASTRUCTURE = 5
+
+
+_EXIT_OF_BLAME = {
+    Blame.SUBMISSION: ExitCode.ALGORITHM,
+    Blame.LIMITS: ExitCode.ALGORITHM,
+    Blame.RESULT: ExitCode.RESULT,
+    Blame.INPUT: ExitCode.INPUT,
+    Blame.USAGE: ExitCode.USAGE,
+    Blame.INFRASTRUCTURE: ExitCode.INFRASTRUCTURE,
+}
+
+
+@dataclass(frozen=True)
+class CodeInfo:
+    """What a code means, whose fault it is, and whether it costs an attempt."""
+
+    blame: Blame
+    meaning: str
+    counts: bool = True
+
+
+CODES: dict[str, CodeInfo] = {
+    # input: the challenge file
+    "INPUT_NOT_FOUND": CodeInfo(Blame.INPUT, "no challenge file where one was expected", False),
+    "INPUT_AMBIGUOUS": CodeInfo(Blame.INPUT, "more than one challenge file", False),
+    "INPUT_NOT_HDF5": CodeInfo(Blame.INPUT, "not an HDF5 file, or a damaged one", False),
+    "INPUT_MISSING_ITEM": CodeInfo(Blame.INPUT, "the challenge file lacks an item", False),
+    "INPUT_MALFORMED": CodeInfo(Blame.INPUT, "an item of the challenge file is malformed", False),
+    "INPUT_INCONSISTENT": CodeInfo(
+        Blame.INPUT, "items of the challenge file contradict each other", False
+    ),
+    "INPUT_VERSION": CodeInfo(Blame.INPUT, "contract version that this runner does not read", False),
+    "INPUT_UNSUPPORTED": CodeInfo(Blame.INPUT, "a form of H that this algorithm cannot use", False),
+    "TRUTH_MISSING": CodeInfo(Blame.INPUT, "the file holds no truth", False),
+    # usage
+    "USAGE": CodeInfo(Blame.USAGE, "the command cannot be carried out as given", False),
+    "ALGORITHM_UNKNOWN": CodeInfo(Blame.USAGE, "no algorithm of that name", False),
+    "ALGORITHM_NOT_LOADED": CodeInfo(Blame.USAGE, "the algorithm's code could not be loaded", False),
+    "ALGORITHM_SIGNATURE": CodeInfo(Blame.USAGE, "the class lacks what the protocol asks for", False),
+    "OUTPUT_NOT_WRITABLE": CodeInfo(Blame.USAGE, "the output folder cannot be written to", False),
+    "EXTRA_MISSING": CodeInfo(Blame.USAGE, "an optional package is needed and absent", False),
+    # the algorithm
+    "ALGORITHM_FAILED": CodeInfo(Blame.SUBMISSION, "the algorithm raised an error"),
+    "ALGORITHM_OUTPUT": CodeInfo(Blame.SUBMISSION, "the algorithm returned something invalid"),
+    "STOPPED": CodeInfo(Blame.LIMITS, "the run was asked to stop before it was done"),
+    "SAMPLE_TIMEOUT": CodeInfo(Blame.LIMITS, "one sample took longer than the limit"),
+    "RUN_TIMEOUT": CodeInfo(Blame.LIMITS, "the run took longer than the limit"),
+    "OUT_OF_MEMORY": CodeInfo(Blame.LIMITS, "the run used more memory than the limit"),
+    "OUTPUT_TOO_LARGE": CodeInfo(Blame.LIMITS, "the run wrote more than the limit"),
+    # the result file
+    "RESULT_NOT_FOUND": CodeInfo(Blame.RESULT, "no result file"),
+    "RESULT_NOT_HDF5": CodeInfo(Blame.RESULT, "not an HDF5 file, or a damaged one"),
+    "RESULT_TOO_LARGE": CodeInfo(Blame.RESULT, "the result file is larger than allowed"),
+    "RESULT_MISSING_ITEM": CodeInfo(Blame.RESULT, "the result file lacks an item"),
+    "RESULT_UNKNOWN_ITEM": CodeInfo(Blame.RESULT, "the result file holds what it must not"),
+    "RESULT_MALFORMED": CodeInfo(Blame.RESULT, "an item of the result file is malformed"),
+    "RESULT_SHAPE": CodeInfo(Blame.RESULT, "x_hat has another shape than the signal"),
+    "RESULT_DTYPE": CodeInfo(Blame.RESULT, "x_hat is not float32"),
+    "RESULT_NOT_FINITE": CodeInfo(Blame.RESULT, "x_hat holds NaN or infinity"),
+    "RESULT_SPEC": CodeInfo(Blame.RESULT, "corrected_spec is not valid for the sample's ranges"),
+    "RESULT_OTHER_INPUT": CodeInfo(Blame.RESULT, "the result was made from another challenge file"),
+    "RESULT_SAMPLE_MISSING": CodeInfo(Blame.RESULT, "a sample is missing; it scores 0"),
+    "RESULT_SAMPLE_UNKNOWN": CodeInfo(Blame.RESULT, "a sample that the challenge does not have"),
+    # infrastructure
+    "ENGINE_UNREACHABLE": CodeInfo(Blame.INFRASTRUCTURE, "no container engine answers", False),
+    "IMAGE_NOT_FOUND": CodeInfo(Blame.INFRASTRUCTURE, "the engine has no such image", False),
+    "ENGINE_FAILED": CodeInfo(Blame.INFRASTRUCTURE, "the container engine failed", False),
+    "NO_SPACE": CodeInfo(Blame.INFRASTRUCTURE, "no space left on the device", False),
+    "INTERNAL": CodeInfo(Blame.INFRASTRUCTURE, "an error of stem4d itself", False),
+}
+"""Every code: stable, never reused with another meaning."""
+
+
+class Finding(Record):
+    """One thing that is wrong."""
+
+    code: str = Field(description="stable code")
+    where: str = Field(max_length=500, description="file, item, sample or option")
+    expected: str = Field(max_length=2000, description="what should be there")
+    found: str = Field(max_length=4000, description="what is there")
+    hint: str = Field(max_length=2000, description="what to do")
+    blame: Blame = Field(description="whose fault it is")
+    counts_against_quota: bool = Field(description="whether the attempt counts")
+
+    def text(self) -> str:
+        """The finding for a person, over a few lines."""
+        return (
+            f"{self.code} at {self.where}\n"
+            f"  expected: {self.expected}\n"
+            f"  found:    {self.found}\n"
+            f"  do:       {self.hint}"
+        )
+
+
+def finding(code: str, where: str, *, expected: str, found: str, hint: str) -> Finding:
+    """A finding with the blame and the cost that its code has.
+
+    Text that is too long is cut, so that no error is lost for its length.
+    """
+    info = CODES[code]
+    return Finding(
+        code=code,
+        where=_cut(where, 500),
+        expected=_cut(expected, 2000),
+        found=_cut(found, 4000),
+        hint=_cut(hint, 2000),
+        blame=info.blame,
+        counts_against_quota=info.counts,
+    )
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 4] + " ..."
+
+
+class ContractError(Exception):
+    """Something that the contract forbids; carries all findings at once."""
+
+    def __init__(self, findings: Finding | Sequence[Finding]) -> None:
+        self.findings: tuple[Finding, ...] = (
+            (findings,) if isinstance(findings, Finding) else tuple(findings)
+        )
+        if not self.findings:
+            raise ValueError("a ContractError needs at least one finding")
+        super().__init__("\n".join(item.text() for item in self.findings))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Exit code of the first (worst) finding."""
+        return _EXIT_OF_BLAME[self.findings[0].blame]
+
+
+def refuse(code: str, where: str, *, expected: str, found: str, hint: str) -> ContractError:
+    """A `ContractError` with one finding, ready to be raised."""
+    return ContractError(finding(code, where, expected=expected, found=found, hint=hint))
