@@ -1,0 +1,71 @@
+# stem4d. `make` lists the targets.
+
+VENV         ?= .venv
+BIN          := $(VENV)/bin
+DOCKER       ?= docker
+
+IMAGE        ?= stem4d:latest
+BASE_IMAGE   ?= python:3.11-slim-bookworm
+TORCH_INDEX  ?=
+IMAGE_PYTHON ?= 3.11
+BUILD_ARGS   ?=
+PYTEST_ARGS  ?=
+
+export VENV TORCH_INDEX
+
+HOST_READY   := $(VENV)/.host-ready
+DEV_READY    := $(VENV)/.dev-ready
+INSTALL_FROM := pyproject.toml constraints.txt tools/install.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint format image wheels clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: PYTHON, IMAGE, BASE_IMAGE, TORCH_INDEX, BUILD_ARGS, PYTEST_ARGS (see CONTRIBUTING or the Makefile)"
+
+install: $(DEV_READY)  ## make .venv with everything that development needs
+
+$(HOST_READY): $(INSTALL_FROM)
+	@tools/install.sh host
+	@touch $@
+
+$(DEV_READY): $(INSTALL_FROM)
+	@tools/install.sh dev
+	@touch $@ $(HOST_READY)
+
+demo: $(HOST_READY)  ## challenge -> container -> result -> score, on the public tier
+	@if $(DOCKER) version >/dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory image && $(BIN)/stem4d dry-run --image $(IMAGE); \
+	else \
+	    echo "stem4d: no container engine answers; the demo runs in this process." >&2; \
+	    $(BIN)/stem4d dry-run --no-docker; \
+	fi
+
+test: $(DEV_READY)  ## the fast suite; container tests where an engine answers
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-slow: $(DEV_READY)  ## the rest
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(DEV_READY)  ## style, format, types, walls between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV_READY)  ## rewrite in the project's style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+image:  ## build the submission image stem4d:latest (offline when wheels/ is filled)
+	@BASE_IMAGE=$(BASE_IMAGE) IMAGE=$(IMAGE) DOCKER=$(DOCKER) tools/build_image.sh $(BUILD_ARGS)
+
+wheels: $(HOST_READY)  ## fill wheels/ with what the image installs
+	@IMAGE_PYTHON=$(IMAGE_PYTHON) tools/fill_wheels.sh
+
+clean:  ## remove what make made, the environment included
+	rm -rf $(VENV) wheels build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	    .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
