@@ -1,0 +1,1 @@
+"""The runner: files, container, tiers, harness, scoring, report and command line."""

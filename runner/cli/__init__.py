@@ -1,0 +1,95 @@
+"""The command line. One file a command, imported when it is asked for; nothing imports this room."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from schemas.base import CONTRACT_VERSION
+from schemas.findings import ContractError, ExitCode
+
+COMMANDS = {
+    "run": "runner.container.main:run",
+    "dry-run": "runner.cli.dry_run:dry_run",
+    "validate": "runner.cli.validate:validate",
+    "score": "runner.cli.score:score",
+    "leaderboard": "runner.cli.leaderboard:leaderboard",
+    "inspect": "runner.cli.inspect:inspect",
+    "tiers": "runner.cli.tiers:tiers",
+    "import": "runner.cli.import_scan:import_scan",
+    "algorithms": "runner.cli.algorithms:algorithms",
+    "schema": "runner.cli.schema:schema",
+}
+"""Command name -> "module:attribute", so that `stem4d schema` loads neither torch nor matplotlib."""
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Command names, in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(
+    version("stem4d"), message=f"stem4d %(version)s, contract {CONTRACT_VERSION}"
+)
+def cli() -> None:
+    """stem4d: run, judge and understand submissions to the blind 4D-STEM challenge."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: every expected failure becomes findings on stderr and a documented exit code."""
+    warnings.showwarning = _show_warning
+    sys.exit(run_command(cli, arguments))
+
+
+def run_command(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a click command; returns the exit code, prints findings to stderr."""
+    try:
+        outcome: Any = command.main(
+            args=list(arguments) if arguments is not None else None, standalone_mode=False
+        )
+    except ContractError as error:
+        print_findings(error)
+        return int(error.exit_code)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return int(ExitCode.ALGORITHM)
+    except BrokenPipeError:
+        return int(ExitCode.DONE)
+    return outcome if isinstance(outcome, int) else int(ExitCode.DONE)
+
+
+def print_findings(error: ContractError) -> None:
+    """All findings on stderr, and as one JSON line on stdout when `--json` was asked for."""
+    for item in error.findings:
+        click.echo(item.text(), err=True)
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"findings": [f.model_dump(mode="json") for f in error.findings]}))
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"warning: {message}", err=True)

@@ -1,0 +1,337 @@
+"""Challenge and truth files: one reader and one writer for all of the runner."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from physics.ideal import ArrayOperator, IdealOperator, Patterns
+from runner.files import hdf5
+from schemas.base import StrictJSONError, strict_json
+from schemas.challenge import SAMPLE_NAME_PATTERN, ChallengeAttrs, SampleMetadata
+from schemas.findings import refuse
+from schemas.operator import OperatorAttrs
+from schemas.spec import MismatchSpec, SpecRanges
+
+CHUNK_BYTES = 1 << 20
+"""Target size of one chunk of y [bytes]: never more than one scan row."""
+
+SAMPLE_ITEMS = {"y", "H_ideal", "x_true"}
+SAMPLE_ATTRS = {"spec_ranges", "metadata", "true_spec"}
+OPERATOR_ITEMS = {"probe", "positions_px"}
+
+PROBE_NORM_TOLERANCE = 1e-3
+"""Largest deviation of sum |probe|^2 from 1."""
+
+
+@dataclass(frozen=True)
+class FilePatterns:
+    """Patterns read from an open HDF5 dataset, in blocks of scan rows."""
+
+    dataset: h5py.Dataset
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(Ny, Nx, Ky, Kx)."""
+        ny, nx, ky, kx = self.dataset.shape
+        return int(ny), int(nx), int(ky), int(kx)
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Patterns `start` to `stop - 1` of the flattened scan, (B, Ky, Kx) float32 counts."""
+        _, nx, ky, kx = self.shape
+        first, last = start // nx, -(-stop // nx)
+        rows = np.asarray(self.dataset[first:last], dtype=np.float32)
+        return rows.reshape(-1, ky, kx)[start - first * nx : stop - first * nx]
+
+
+@dataclass(frozen=True)
+class ChallengeSample:
+    """One sample of a challenge or truth file.
+
+    Attributes:
+        name: group name, `sample_NN`.
+        y: lazily read patterns (Ny, Nx, Ky, Kx) [counts].
+        operator: the ideal operator H.
+        ranges: published ranges of the mismatch parameters.
+        metadata: scene, shape, noise model.
+        x_true: (H, W) float32 in [0, 1]; only where the file holds the truth.
+        true_spec: the mismatch that y was made with; likewise.
+    """
+
+    name: str
+    y: Patterns
+    operator: IdealOperator
+    ranges: SpecRanges
+    metadata: SampleMetadata
+    x_true: NDArray[np.float32] | None = None
+    true_spec: MismatchSpec | None = None
+
+
+@dataclass(frozen=True)
+class ArraySample:
+    """A sample of another variant of the benchmark: H is a plain array, y of any shape."""
+
+    name: str
+    y: NDArray[np.float32]
+    operator: ArrayOperator
+    ranges: SpecRanges
+
+
+class Challenge:
+    """An open challenge or truth file; samples are read when they are asked for."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self.path = Path(file.filename)
+        self.attrs = hdf5.attributes_as(
+            file, ChallengeAttrs, missing="INPUT_MISSING_ITEM", malformed="INPUT_MALFORMED"
+        )
+        self.names: tuple[str, ...] = tuple(
+            sorted(name for name in file if re.fullmatch(SAMPLE_NAME_PATTERN, name))
+        )
+        _warn_of_unknown(self.path, "/", set(file) - set(self.names))
+        if not self.names:
+            self._missing("/", "at least one group `sample_00`, `sample_01`, ...", sorted(file))
+
+    def sample(self, name: str) -> ChallengeSample:
+        """One sample with the 4D-STEM operator.
+
+        Raises:
+            ContractError: an item is missing or malformed, or H is a plain array.
+        """
+        sample = self.any_sample(name)
+        if isinstance(sample, ArraySample):
+            raise refuse(
+                "INPUT_UNSUPPORTED",
+                f"{self.path}:/{name}/H_ideal",
+                expected="a group with the 4D-STEM operator",
+                found=f"a plain array of shape {sample.operator.values.shape}",
+                hint="this algorithm needs the imaging model; use one that takes an array as H",
+            )
+        return sample
+
+    def any_sample(self, name: str) -> ChallengeSample | ArraySample:
+        """One sample, whatever form its H has."""
+        group = self._file[name]
+        missing = {"y", "H_ideal"} - set(group)
+        if missing:
+            self._missing(name, "datasets and groups y, H_ideal", f"no {', '.join(missing)}")
+        _warn_of_unknown(self.path, f"/{name}", set(group) - SAMPLE_ITEMS)
+        _warn_of_unknown(self.path, f"/{name} (attributes)", set(group.attrs) - SAMPLE_ATTRS)
+        ranges = hdf5.json_attribute(
+            group,
+            "spec_ranges",
+            SpecRanges,
+            missing="INPUT_MISSING_ITEM",
+            malformed="INPUT_MALFORMED",
+        )
+        if isinstance(group["H_ideal"], h5py.Dataset):
+            values = self._array(f"{name}/H_ideal")
+            return ArraySample(name, self._array(f"{name}/y"), ArrayOperator(values), ranges)
+        y = FilePatterns(self._dataset(f"{name}/y", ndim=4))
+        operator = self._operator(group["H_ideal"], y.shape)
+        x_true = None
+        if "x_true" in group:
+            x_true = self._array(f"{name}/x_true", shape=operator.attrs.object_shape)
+        true_spec = None
+        if "true_spec" in group.attrs:
+            true_spec = hdf5.json_attribute(
+                group,
+                "true_spec",
+                MismatchSpec,
+                missing="TRUTH_MISSING",
+                malformed="INPUT_MALFORMED",
+            )
+        return ChallengeSample(
+            name, y, operator, ranges, self._metadata(group, y.shape), x_true, true_spec
+        )
+
+    def __iter__(self) -> Iterator[ChallengeSample]:
+        return (self.sample(name) for name in self.names)
+
+    def _operator(self, group: h5py.Group, shape: tuple[int, int, int, int]) -> IdealOperator:
+        where = f"{self.path}:{group.name}"
+        missing = OPERATOR_ITEMS - set(group)
+        if missing:
+            self._missing(group.name, "datasets probe, positions_px", f"no {', '.join(missing)}")
+        _warn_of_unknown(self.path, group.name, set(group) - OPERATOR_ITEMS)
+        attrs = hdf5.attributes_as(
+            group, OperatorAttrs, missing="INPUT_MISSING_ITEM", malformed="INPUT_MALFORMED"
+        )
+        ny, nx, ky, kx = shape
+        n = ky
+        if ky != kx:
+            self._inconsistent(where, "a square detector", f"{ky} x {kx} pixels")
+        probe = self._dataset(f"{group.name}/probe", ndim=2)
+        if probe.shape != (n, n) or probe.dtype.kind != "c":
+            self._inconsistent(
+                where + "/probe",
+                f"complex64 of the detector's shape ({n}, {n})",
+                f"{probe.dtype} {probe.shape}",
+            )
+        values = np.asarray(probe[...], dtype=np.complex64)
+        norm = float(np.sum(np.abs(values.astype(np.complex128)) ** 2))
+        if not math.isfinite(norm) or abs(norm - 1.0) > PROBE_NORM_TOLERANCE:
+            self._inconsistent(where + "/probe", "sum of |probe|^2 = 1", f"{norm:.6g}")
+        positions = self._array(f"{group.name}/positions_px", shape=(ny * nx, 2))
+        height, width = attrs.object_shape
+        if not attrs.periodic:
+            low, high = positions.min(axis=0), positions.max(axis=0)
+            fits = low.min() >= n // 2 and (
+                high[0] <= height - (n - n // 2) and high[1] <= width - (n - n // 2)
+            )
+            if not fits:
+                self._inconsistent(
+                    where + "/positions_px",
+                    f"windows of {n} pixels inside the {height} x {width} object",
+                    f"positions from {low.tolist()} to {high.tolist()}",
+                )
+        return IdealOperator(attrs, values, positions)
+
+    def _metadata(self, group: h5py.Group, shape: tuple[int, int, int, int]) -> SampleMetadata:
+        """Known keys of `metadata`; others of the benchmark's files are warned of, not refused."""
+        text = group.attrs.get("metadata")
+        where = f"{self.path}:{group.name}@metadata"
+        if text is None:
+            self._missing(group.name, "a JSON attribute `metadata`", sorted(group.attrs))
+        try:
+            raw: Any = strict_json(text)
+            if not isinstance(raw, dict):
+                raise StrictJSONError("not an object")
+            known = {k: v for k, v in raw.items() if k in SampleMetadata.model_fields}
+            _warn_of_unknown(self.path, f"{group.name}@metadata", set(raw) - set(known))
+            if isinstance(known.get("shape"), list):
+                known["shape"] = tuple(known["shape"])
+            metadata = SampleMetadata.model_validate(known)
+        except ValueError as error:
+            raise refuse(
+                "INPUT_MALFORMED",
+                where,
+                expected="JSON with scene, shape, noise_model",
+                found=hdf5.explain(error),
+                hint="mend the attribute; docs/schema.md lists its keys",
+            ) from error
+        if metadata.shape != shape:
+            self._inconsistent(where, f"the shape of y, {shape}", str(metadata.shape))
+        return metadata
+
+    def _dataset(self, name: str, *, ndim: int) -> h5py.Dataset:
+        dataset = self._file[name]
+        if not isinstance(dataset, h5py.Dataset) or dataset.ndim != ndim:
+            raise refuse(
+                "INPUT_MALFORMED",
+                f"{self.path}:{name}",
+                expected=f"a dataset of {ndim} dimensions",
+                found=f"shape {dataset.shape}" if isinstance(dataset, h5py.Dataset) else "a group",
+                hint="see the contract's table of items (docs/contract.md)",
+            )
+        return dataset
+
+    def _array(self, name: str, *, shape: tuple[int, ...] | None = None) -> NDArray[np.float32]:
+        dataset = self._file[name]
+        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
+            raise refuse(
+                "INPUT_MALFORMED",
+                f"{self.path}:{name}",
+                expected="a dataset of real numbers",
+                found=str(getattr(dataset, "dtype", "a group")),
+                hint="see the contract's table of items (docs/contract.md)",
+            )
+        if shape is not None and dataset.shape != shape:
+            self._inconsistent(f"{self.path}:{name}", f"shape {shape}", f"shape {dataset.shape}")
+        values = np.asarray(dataset[...], dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise refuse(
+                "INPUT_MALFORMED",
+                f"{self.path}:{name}",
+                expected="finite values",
+                found="NaN or infinity",
+                hint="build or copy the file again",
+            )
+        return values
+
+    def _missing(self, where: str, expected: str, found: object) -> NoReturn:
+        raise refuse(
+            "INPUT_MISSING_ITEM",
+            f"{self.path}:{where}",
+            expected=expected,
+            found=str(found),
+            hint="see the contract's table of items (docs/contract.md)",
+        )
+
+    def _inconsistent(self, where: str, expected: str, found: str) -> NoReturn:
+        raise refuse(
+            "INPUT_INCONSISTENT",
+            where,
+            expected=expected,
+            found=found,
+            hint="the file contradicts itself: build or copy it again",
+        )
+
+
+@contextmanager
+def open_challenge(path: Path) -> Iterator[Challenge]:
+    """Open a challenge or truth file.
+
+    Raises:
+        ContractError: not there, not HDF5, or not a challenge file.
+    """
+    with hdf5.open_input(path, not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5") as file:
+        yield Challenge(file)
+
+
+def write_challenge(path: Path, attrs: ChallengeAttrs, samples: Iterable[ChallengeSample]) -> None:
+    """Write a challenge or truth file atomically; the same content gives the same bytes.
+
+    Patterns are copied block by block, so memory stays bounded whatever the scan.
+
+    Raises:
+        ContractError: the folder is not writable, or is full.
+    """
+    with hdf5.atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        hdf5.set_attributes(file, attrs)
+        for sample in samples:
+            _write_sample(file.create_group(sample.name), sample)
+
+
+def _write_sample(group: h5py.Group, sample: ChallengeSample) -> None:
+    ny, nx, ky, kx = sample.y.shape
+    per_chunk = max(1, min(nx, CHUNK_BYTES // (4 * ky * kx)))
+    y = group.create_dataset(
+        "y",
+        shape=(ny, nx, ky, kx),
+        dtype="f4",
+        chunks=(1, per_chunk, ky, kx),
+        compression="gzip",
+        compression_opts=hdf5.GZIP_LEVEL,
+        shuffle=True,
+    )
+    for row in range(ny):
+        y[row] = sample.y.read(row * nx, (row + 1) * nx)
+    operator = group.create_group("H_ideal")
+    hdf5.write_array(operator, "probe", sample.operator.probe.astype(np.complex64))
+    hdf5.write_array(operator, "positions_px", sample.operator.positions_px.astype(np.float32))
+    hdf5.set_attributes(operator, sample.operator.attrs)
+    hdf5.set_json(group, "spec_ranges", sample.ranges)
+    hdf5.set_json(group, "metadata", sample.metadata)
+    if sample.x_true is not None:
+        hdf5.write_array(group, "x_true", sample.x_true.astype(np.float32))
+    if sample.true_spec is not None:
+        hdf5.set_json(group, "true_spec", sample.true_spec)
+
+
+def _warn_of_unknown(path: Path, where: str, names: set[str]) -> None:
+    if names:
+        warnings.warn(
+            f"{path}:{where}: unknown items are ignored: {', '.join(sorted(names))}", stacklevel=3
+        )
