@@ -23,7 +23,7 @@ INSTALL_FROM := pyproject.toml constraints.txt tools/install.sh
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PYTHON, IMAGE, BASE_IMAGE, TORCH_INDEX, BUILD_ARGS, PYTEST_ARGS (see CONTRIBUTING or the Makefile)"
+	@echo "  Variables: PYTHON, IMAGE, BASE_IMAGE, TORCH_INDEX, BUILD_ARGS, PYTEST_ARGS"
 
 install: $(DEV_READY)  ## make .venv with everything that development needs
 

@@ -1,21 +1,14 @@
 #!/bin/sh
 # Makes the virtual environment .venv and installs stem4d into it: tools/install.sh host|dev
 #
-# The public index's torch for Linux is the CUDA build (gigabytes). So torch comes from PyTorch's
-# own CPU index where that answers, and from pip's default index otherwise.
-#
-#   PYTHON=python3.12                     which Python makes the environment
-#   TORCH_INDEX=https://.../whl/cu130     another index for torch (a mirror, a CUDA build)
-#   TORCH_INDEX=default                   pip's default index, no question asked
+#   PYTHON=python3.12    which Python makes the environment
+#   TORCH_INDEX=...      where torch comes from, see common.sh
 set -eu
+
+. tools/common.sh
 
 extra=${1:?usage: tools/install.sh host|dev}
 venv=${VENV:-.venv}
-cpu_index=https://download.pytorch.org/whl/cpu
-probe_s=3
-
-say() { printf '%s\n' "stem4d: $*" >&2; }
-fail() { say "$*"; exit 1; }
 
 is_new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
@@ -34,50 +27,26 @@ find_python() {
         fi
     done
     fail "needs Python 3.11 or newer, found $(python3 --version 2>&1 || echo none)." \
-        "Install one (from python.org, your package manager or pyenv) and say PYTHON=/path/to/python3.12 make ..."
-}
-
-answers() {
-    "$venv/bin/python" - "$1" "$probe_s" 2>/dev/null <<'PROBE'
-import sys, urllib.request
-urllib.request.urlopen(sys.argv[1].rstrip("/") + "/torch/", timeout=float(sys.argv[2])).close()
-PROBE
+        "Install one (python.org, your package manager, pyenv), then: make PYTHON=/path/to/python3.12"
 }
 
 pip_install() {
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$@"
+    "$venv/bin/python" -m pip install --disable-pip-version-check --constraint constraints.txt "$@"
 }
 
-install_torch() {
-    if "$venv/bin/python" -c 'import torch' 2>/dev/null; then
-        return
-    fi
-    index=${TORCH_INDEX:-$cpu_index}
-    if [ "$(uname -s)" != Linux ] && [ -z "${TORCH_INDEX:-}" ]; then
-        index=default  # elsewhere the default index has the CPU build
-    fi
-    if [ "$index" != default ] && [ -z "${TORCH_INDEX:-}" ] && ! answers "$index"; then
-        say "$index does not answer within $probe_s s: torch comes from pip's default index." \
-            "On Linux that may be the CUDA build, several GB; TORCH_INDEX=URL names a mirror."
-        index=default
-    fi
-    if [ "$index" = default ]; then
-        say "installing torch (about 200 MB without CUDA) ..."
-        pip_install torch
-    else
-        say "installing torch from $index (about 200 MB without CUDA) ..."
-        pip_install --no-deps --index-url "$index" torch
-    fi
-}
-
-[ -d "$venv" ] || {
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$(find_python)
-    say "making $venv with $("$python" --version) ..."
-    "$python" -m venv "$venv" ||
-        fail "could not make $venv. On Debian or Ubuntu: apt install python3-venv"
-}
-start=$(date +%s)
-install_torch
-say "installing stem4d with [$extra] ..."
-pip_install --editable ".[$extra]"
-say "ready after $(($(date +%s) - start)) s: $venv/bin/stem4d"
+    say "making $venv with $("$python" --version)"
+    "$python" -m venv --clear "$venv" ||
+        fail "could not make $venv. On Debian and Ubuntu: apt install python3-venv"
+fi
+
+if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    index=$(torch_index "$(uname -s)" "$venv/bin/python")
+    if [ "$index" = default ]; then
+        progress "installing torch from pip's default index" pip_install torch
+    else
+        progress "installing torch from $index" pip_install --no-deps --index-url "$index" torch
+    fi
+fi
+progress "installing stem4d[$extra]" pip_install --editable ".[$extra]"
