@@ -7,13 +7,13 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import click
 
 from schemas.base import CONTRACT_VERSION
 from schemas.findings import ContractError, ExitCode
+from schemas.version import __version__
 
 COMMANDS = {
     "run": "runner.container.main:run",
@@ -48,9 +48,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(
-    version("stem4d"), message=f"stem4d %(version)s, contract {CONTRACT_VERSION}"
-)
+@click.version_option(__version__, message=f"stem4d %(version)s, contract {CONTRACT_VERSION}")
 def cli() -> None:
     """stem4d: run, judge and understand submissions to the blind 4D-STEM challenge."""
 
