@@ -1,0 +1,1 @@
+"""Algorithms: the plug-in protocol, the registry, calibrators and reconstructors."""

@@ -1,0 +1,164 @@
+"""The plug-in protocol: what an algorithm is given, and what it returns.
+
+A participant writes one class. Three shapes are understood:
+
+- `Algorithm.solve(sample)`: does everything;
+- `Reconstructor.reconstruct(sample, spec)`: makes the image for a given detector geometry, and is
+  composed with a calibrator as in `my_method.py:MyMethod+gradient`;
+- `Calibrator.estimate(sample)`: finds the detector geometry.
+
+Any of them may have `setup()`, called once before the first sample and timed apart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physics.ideal import IdealOperator, Patterns
+from schemas.spec import MismatchSpec, SpecRanges
+
+
+def _silent(fraction: float) -> None:
+    """Progress that nobody listens to."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement, as an algorithm sees it.
+
+    Attributes:
+        name: sample name.
+        y: patterns (Ny, Nx, Ky, Kx) [counts], read in blocks: `y.read(start, stop)`.
+        operator: the ideal operator H: probe, positions, instrument (`operator.attrs`).
+        ranges: published ranges of the mismatch parameters.
+        seed: seed for everything random.
+        device: torch device to work on, "cpu" or "cuda".
+        deadline: `time.monotonic()` at which the sample must be done, or None.
+        true_spec: the true mismatch, only where the file holds it; the calibrator `oracle` alone
+            may look at it.
+        progress: call it with the fraction done (0 to 1) from time to time.
+    """
+
+    name: str
+    y: Patterns
+    operator: IdealOperator
+    ranges: SpecRanges
+    seed: int = 0
+    device: str = "cpu"
+    deadline: float | None = None
+    true_spec: MismatchSpec | None = None
+    progress: Callable[[float], None] = field(default=_silent, repr=False)
+
+    @property
+    def object_shape(self) -> tuple[int, int]:
+        """(H, W) that x_hat must have [pixels]."""
+        return self.operator.attrs.object_shape
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """(Ny, Nx) scan positions."""
+        return self.y.shape[:2]
+
+    @property
+    def seconds_left(self) -> float:
+        """Time until the deadline [s]; infinite without one."""
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+    def counts(self) -> NDArray[np.float32]:
+        """All patterns in memory, (Ny*Nx, Ky, Kx) [counts]."""
+        ny, nx, _, _ = self.y.shape
+        return self.y.read(0, ny * nx)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a calibrator found.
+
+    Attributes:
+        spec: the detector mismatch, within the sample's ranges.
+        standard_errors: one-sigma error per parameter, in its unit, where the method knows it.
+        diagnostics: anything JSON can hold, for people.
+    """
+
+    spec: MismatchSpec
+    standard_errors: Mapping[str, float] = field(default_factory=dict)
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What an algorithm returns for one sample.
+
+    Attributes:
+        x_hat: (H, W) image, x in [0, 1].
+        spec: the corrected spec; None keeps the one that a reconstructor was given.
+        diagnostics: anything JSON can hold, at most 64 KiB.
+    """
+
+    x_hat: NDArray[np.floating[Any]]
+    spec: MismatchSpec | None = None
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Calibrator(Protocol):
+    """Finds the detector mismatch of a sample."""
+
+    def estimate(self, sample: Sample) -> Calibration:
+        """The mismatch, within `sample.ranges`."""
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    """Makes the specimen image for a given detector mismatch."""
+
+    def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
+        """x_hat (H, W), and a refined spec or None."""
+
+
+@runtime_checkable
+class Algorithm(Protocol):
+    """Solves a sample: image and spec."""
+
+    def solve(self, sample: Sample) -> Reconstruction:
+        """x_hat (H, W) and the corrected spec."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A reconstructor with a calibrator: first the detector, then the image.
+
+    Attributes:
+        reconstructor: makes the image.
+        calibrator: finds the spec.
+    """
+
+    reconstructor: Reconstructor
+    calibrator: Calibrator
+
+    def setup(self) -> None:
+        """Set both parts up."""
+        for part in (self.calibrator, self.reconstructor):
+            prepare = getattr(part, "setup", None)
+            if prepare is not None:
+                prepare()
+
+    def solve(self, sample: Sample) -> Reconstruction:
+        """Calibrate, then reconstruct; the diagnostics of both are kept apart."""
+        calibration = self.calibrator.estimate(sample)
+        image = self.reconstructor.reconstruct(sample, calibration.spec)
+        diagnostics = {
+            "calibration": {
+                "spec": calibration.spec.values(),
+                "standard_errors": dict(calibration.standard_errors),
+                **calibration.diagnostics,
+            },
+            "reconstruction": dict(image.diagnostics),
+        }
+        return Reconstruction(image.x_hat, image.spec or calibration.spec, diagnostics)

@@ -1,0 +1,1 @@
+"""Calibrators: they find camera length, centre and ellipse of the detector."""

@@ -1,0 +1,1 @@
+"""Reconstructors: they make the specimen's image for a known detector geometry."""

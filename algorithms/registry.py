@@ -1,0 +1,238 @@
+"""Finding algorithms by name, entry point or file; nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from algorithms.base import Algorithm, Calibrator, Composed, Reconstructor
+from schemas.findings import ContractError, refuse
+
+ENTRY_POINT_GROUP = "stem4d.algorithms"
+"""Entry point group in which an installed package announces its algorithms."""
+
+DEFAULT_ALGORITHM = "ptychography+gradient"
+DEFAULT_CALIBRATOR = "gradient"
+
+TEMPLATE_HINT = (
+    "a class needs one of: solve(self, sample), reconstruct(self, sample, spec),"
+    " estimate(self, sample); docs/write-an-algorithm.md has an example of ten lines"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A known plug-in.
+
+    Attributes:
+        target: "module:Class".
+        summary: one line for `stem4d algorithms`.
+    """
+
+    target: str
+    summary: str
+
+
+CALIBRATORS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "none": Entry("algorithms.calibrators.fixed:Nominal", "nothing corrected: the ideal H"),
+        "midpoint": Entry("algorithms.calibrators.fixed:Midpoint", "centre of each range"),
+        "pacbed": Entry(
+            "algorithms.calibrators.pacbed:Pacbed", "disk fitted to the position-averaged pattern"
+        ),
+        "gradient": Entry(
+            "algorithms.calibrators.gradient:Gradient", "joint maximum likelihood of x and spec"
+        ),
+        "oracle": Entry("algorithms.calibrators.fixed:Oracle", "the true spec, where the file has it"),
+    }
+)
+
+RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "cpu-baseline": Entry(
+            "algorithms.reconstructors.baseline:CpuBaseline",
+            "centre of mass, integrated (iDPC); linear, one pass",
+        ),
+        "ptychography": Entry(
+            "algorithms.reconstructors.ptychography:Ptychography",
+            "iterative phase retrieval on the counts' likelihood, known probe",
+        ),
+    }
+)
+
+
+def installed() -> dict[str, str]:
+    """Algorithms that installed packages announce: {name: "module:Class"}; nothing is imported."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def load_algorithm(name: str) -> Algorithm:
+    """An algorithm by name: `RECONSTRUCTOR[+CALIBRATOR]`, an entry point, or `file.py:Class`.
+
+    A reconstructor without a calibrator gets `+gradient`.
+
+    Raises:
+        ContractError: ALGORITHM_UNKNOWN, ALGORITHM_NOT_LOADED or ALGORITHM_SIGNATURE.
+    """
+    base, plus, calibrator_name = name.partition("+")
+    plugin = _instance(base, RECONSTRUCTORS)
+    if isinstance(plugin, Algorithm):
+        _check_call(plugin, "solve", ("sample",), base)
+        if plus:
+            raise refuse(
+                "USAGE",
+                name,
+                expected=f"`{base}` alone",
+                found=f"+{calibrator_name}",
+                hint=f"{base} has solve(), so it finds the spec itself",
+            )
+        return plugin
+    if isinstance(plugin, Reconstructor):
+        _check_call(plugin, "reconstruct", ("sample", "spec"), base)
+        return Composed(plugin, load_calibrator(calibrator_name or DEFAULT_CALIBRATOR))
+    found = [n for n in dir(plugin) if not n.startswith("_")]
+    raise refuse(
+        "ALGORITHM_SIGNATURE",
+        base,
+        expected="a method solve(self, sample) or reconstruct(self, sample, spec)",
+        found=f"class {type(plugin).__name__} with {', '.join(found) or 'no public method'}",
+        hint=TEMPLATE_HINT,
+    )
+
+
+def load_calibrator(name: str) -> Calibrator:
+    """A calibrator by name, entry point or `file.py:Class`.
+
+    Raises:
+        ContractError: as `load_algorithm`.
+    """
+    plugin = _instance(name, CALIBRATORS)
+    if not isinstance(plugin, Calibrator):
+        raise refuse(
+            "ALGORITHM_SIGNATURE",
+            name,
+            expected="a method estimate(self, sample)",
+            found=f"class {type(plugin).__name__} without it",
+            hint=TEMPLATE_HINT,
+        )
+    _check_call(plugin, "estimate", ("sample",), name)
+    return plugin
+
+
+def parameters_of(plugin: object) -> dict[str, Any]:
+    """A plug-in's own parameters for the provenance: the fields of its dataclass, if it is one."""
+    if isinstance(plugin, Composed):
+        return {
+            "reconstructor": parameters_of(plugin.reconstructor),
+            "calibrator": parameters_of(plugin.calibrator),
+        }
+    if dataclasses.is_dataclass(plugin) and not isinstance(plugin, type):
+        return {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin)}
+    return {}
+
+
+def _instance(name: str, builtin: Mapping[str, Entry]) -> object:
+    """Import the class that `name` stands for and make one, with its defaults."""
+    path, colon, attribute = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        return _make(_module_of_file(Path(path), name), attribute, name)
+    target = builtin[name].target if name in builtin else installed().get(name)
+    if target is None:
+        known = [*builtin, *installed()]
+        raise refuse(
+            "ALGORITHM_UNKNOWN",
+            name or "(empty name)",
+            expected=f"one of {', '.join(known)}; or path/to/file.py:ClassName",
+            found=name or "nothing",
+            hint="`stem4d algorithms` lists them; a file of your own is named with its class",
+        )
+    module, _, attribute = target.partition(":")
+    try:
+        loaded = importlib.import_module(module)
+    except Exception as error:
+        raise _not_loaded(name, error) from error
+    return _make(loaded, attribute, name)
+
+
+def _module_of_file(path: Path, name: str) -> ModuleType:
+    if not path.is_file():
+        raise refuse(
+            "ALGORITHM_UNKNOWN",
+            name,
+            expected="an existing Python file before the colon",
+            found=f"no file {path} (looked in {Path.cwd()})",
+            hint="give the path as seen from here; in a container, as copied into the image",
+        )
+    spec = importlib.util.spec_from_file_location(f"submission_{path.stem}", path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    # Files beside the submission can be imported by it, as when it is run as a script.
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[spec.name]
+        raise _not_loaded(name, error) from error
+    return module
+
+
+def _make(module: ModuleType, attribute: str, name: str) -> object:
+    made = getattr(module, attribute, None)
+    if not inspect.isclass(made):
+        classes = [n for n, o in vars(module).items() if inspect.isclass(o) and o.__module__ == module.__name__]
+        raise refuse(
+            "ALGORITHM_UNKNOWN",
+            name,
+            expected=f"a class {attribute!r} in {module.__name__}",
+            found=f"classes {', '.join(classes) or '(none)'}",
+            hint="check the spelling after the colon",
+        )
+    try:
+        return made()
+    except Exception as error:
+        raise _not_loaded(name, error) from error
+
+
+def _not_loaded(name: str, error: Exception) -> ContractError:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})" if frame else ""
+    missing = isinstance(error, ModuleNotFoundError)
+    return refuse(
+        "ALGORITHM_NOT_LOADED",
+        name,
+        expected="code that imports, and a class that can be made without arguments",
+        found=f"{type(error).__name__}: {error}{place}",
+        hint="install the package it needs (in a container: in your Dockerfile)"
+        if missing
+        else "run the file by itself with Python, and give every parameter a default",
+    )
+
+
+def _check_call(plugin: object, method: str, arguments: tuple[str, ...], name: str) -> None:
+    """Whether `method` can be called as the protocol does: with these positional arguments."""
+    signature = inspect.signature(getattr(plugin, method))
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise refuse(
+            "ALGORITHM_SIGNATURE",
+            f"{name}: {method}{signature}",
+            expected=f"{method}(self, {', '.join(arguments)})",
+            found=str(error),
+            hint=TEMPLATE_HINT,
+        ) from error
