@@ -1,0 +1,1 @@
+"""The tiers of the competition: specimens, simulation, blind views."""

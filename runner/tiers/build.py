@@ -1,0 +1,137 @@
+"""Building a tier: scenes, random spec, counts; one challenge file and one truth file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from runner.files.challenge import ChallengeSample, write_challenge
+from runner.tiers.simulate import ideal_operator, simulate
+from runner.tiers.specimens import (
+    Specimen,
+    draw_specimen,
+    from_structure_file,
+    public_specimen,
+)
+from schemas.base import CONTRACT_VERSION, VARIANT
+from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
+from schemas.recipes import Profile, TierRecipe
+from schemas.spec import MismatchSpec, SpecRanges
+
+DATASET_VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class TierFiles:
+    """The two files of a tier."""
+
+    challenge: Path
+    truth: Path
+
+
+def tier_files(tier: Tier, folder: Path) -> TierFiles:
+    """Where the files of a tier lie in `folder`."""
+    return TierFiles(
+        folder / f"electron_diffraction_challenge_{tier}.h5",
+        folder / f"electron_diffraction_truth_{tier}.h5",
+    )
+
+
+def build_tier(
+    recipe: TierRecipe,
+    folder: Path,
+    *,
+    structures: Sequence[Path] = (),
+    progress: Callable[[str], None] = lambda _: None,
+) -> TierFiles:
+    """Build a tier into `folder`; the same recipe gives the same bytes.
+
+    The challenge file of the public tier holds the truth as well; those of dev and hidden do not.
+
+    Args:
+        recipe: every number of the tier.
+        folder: made when it is not there.
+        structures: files that ASE reads, used instead of the recipe's families.
+        progress: told one line for each scene.
+
+    Raises:
+        ContractError: the folder is not writable, or a structure needs a package that is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = tier_files(recipe.tier, folder)
+    attrs = ChallengeAttrs(
+        variant=VARIANT,
+        tier=recipe.tier.value,
+        version=DATASET_VERSION,
+        contract_version=CONTRACT_VERSION,
+    )
+    samples = list(_samples(recipe, structures, progress))
+    write_challenge(files.truth, attrs, samples)
+    if recipe.tier != Tier.PUBLIC:
+        samples = [replace(sample, x_true=None, true_spec=None) for sample in samples]
+    write_challenge(files.challenge, attrs, samples)
+    return files
+
+
+def draw_spec(ranges: SpecRanges, rng: np.random.Generator) -> MismatchSpec:
+    """A mismatch drawn uniformly within the ranges."""
+    return MismatchSpec.from_values(
+        {entry.name: float(rng.uniform(entry.min, entry.max)) for entry in ranges.root}
+    )
+
+
+def _samples(
+    recipe: TierRecipe, structures: Sequence[Path], progress: Callable[[str], None]
+) -> Iterator[ChallengeSample]:
+    for number, seeds in enumerate(np.random.SeedSequence(recipe.seed).spawn(recipe.scenes)):
+        scene_rng, spec_rng, noise_rng = (np.random.default_rng(s) for s in seeds.spawn(3))
+        specimen = _specimen(recipe, number, structures, scene_rng)
+        progress(f"scene {number + 1} of {recipe.scenes}: {specimen.name}")
+        blind = recipe.track == Track.BLIND
+        spec = draw_spec(recipe.spec_ranges, spec_rng) if blind else MismatchSpec()
+        operator = ideal_operator(recipe.profile, specimen.phase_scale_rad)
+        y = simulate(
+            specimen.x, operator, spec, scan_shape=recipe.profile.scan_shape, rng=noise_rng
+        )
+        yield ChallengeSample(
+            name=f"sample_{number:02d}",
+            y=y,
+            operator=operator,
+            ranges=recipe.spec_ranges,
+            metadata=SampleMetadata(
+                scene=specimen.name,
+                shape=y.shape,
+                noise_model="poisson-gaussian" if recipe.profile.read_noise else "poisson",
+                track=recipe.track,
+                description=specimen.description,
+            ),
+            x_true=specimen.x,
+            true_spec=spec,
+        )
+
+
+def _specimen(
+    recipe: TierRecipe, number: int, structures: Sequence[Path], rng: np.random.Generator
+) -> Specimen:
+    profile = recipe.profile
+    grid = {"shape": profile.object_shape, "sampling_A": profile.sampling_A}
+    if structures:
+        path = structures[number % len(structures)]
+        return from_structure_file(path, rng, energy_eV=profile.energy_eV, **grid)
+    family = recipe.families[number % len(recipe.families)]
+    if recipe.tier == Tier.PUBLIC and _ships(profile):
+        return public_specimen(family, rng)
+    return draw_specimen(family, rng, energy_eV=profile.energy_eV, **grid)
+
+
+def _ships(profile: Profile) -> bool:
+    """Whether the package's precomputed specimens fit the profile."""
+    default = Profile()
+    return (profile.object_shape, profile.sampling_A, profile.energy_eV) == (
+        default.object_shape,
+        default.sampling_A,
+        default.energy_eV,
+    )

@@ -1,0 +1,105 @@
+"""The blind view of a challenge file: written afresh from an allow-list, and proved.
+
+Deleting a dataset in place leaves its bytes in the file, so nothing is ever deleted: the view is a
+new file into which only what a container may see is written.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from runner.files.challenge import ChallengeSample, open_challenge, write_challenge
+from runner.files.hdf5 import open_input
+from schemas.base import json_text
+from schemas.challenge import BLIND_TIER
+
+ALLOWED_ROOT_ATTRS = {"variant", "tier", "version", "contract_version"}
+ALLOWED_SAMPLE_ATTRS = {"spec_ranges", "metadata"}
+ALLOWED_ITEMS = {"y", "H_ideal", "H_ideal/probe", "H_ideal/positions_px"}
+
+RUN_BYTES = 24
+"""Length of the byte runs of the truth that are searched for in the view."""
+
+RUNS_PER_ARRAY = 256
+"""How many runs are taken from each form of x_true, evenly spread."""
+
+
+class StripError(AssertionError):
+    """The view would disclose the truth: a fault of stem4d, never of its user."""
+
+
+def strip(source: Path, target: Path) -> Path:
+    """Write the blind view of `source` to `target` and prove it; returns `target`.
+
+    Scene names become the sample's name, descriptions go, the tier is "blind".
+
+    Raises:
+        ContractError: `source` is no challenge file, or `target` cannot be written.
+        StripError: the proof failed; no file is left at `target`.
+    """
+    with open_challenge(source) as challenge:
+        attrs = challenge.attrs.model_copy(update={"tier": BLIND_TIER})
+        write_challenge(target, attrs, (_blind(sample) for sample in challenge))
+        try:
+            prove(target, tuple(challenge))
+        except StripError:
+            target.unlink()
+            raise
+    return target
+
+
+def _blind(sample: ChallengeSample) -> ChallengeSample:
+    metadata = sample.metadata.model_copy(update={"scene": sample.name, "description": ""})
+    return replace(sample, metadata=metadata, x_true=None, true_spec=None)
+
+
+def prove(view: Path, samples: tuple[ChallengeSample, ...]) -> None:
+    """Prove that `view` holds the allowed items alone and no byte run of the samples' truth.
+
+    Raises:
+        StripError: names what was found.
+    """
+    with open_input(view, not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5") as file:
+        _closed_keys(file, {sample.name for sample in samples})
+    content = view.read_bytes()
+    for sample in samples:
+        for what, run in _secret_runs(sample):
+            if run in content:
+                raise StripError(f"{view}: bytes of {sample.name}'s {what} are in the blind view")
+
+
+def _closed_keys(file: h5py.File, names: set[str]) -> None:
+    if set(file.attrs) != ALLOWED_ROOT_ATTRS or set(file) != names:
+        raise StripError(f"{file.filename}: root holds {sorted(file.attrs)}, {sorted(file)}")
+    for name in names:
+        group, items = file[name], set()
+        group.visit(items.add)
+        if items != ALLOWED_ITEMS or set(group.attrs) != ALLOWED_SAMPLE_ATTRS:
+            raise StripError(
+                f"{file.filename}:{name} holds {sorted(items)}, {sorted(group.attrs)}"
+            )
+
+
+def _secret_runs(sample: ChallengeSample) -> list[tuple[str, bytes]]:
+    """Byte runs that the view must not hold: the image in its number forms, the spec as text."""
+    runs: list[tuple[str, bytes]] = []
+    if sample.x_true is not None:
+        phase = sample.x_true * np.float32(sample.operator.attrs.phase_scale_rad)
+        for form in (sample.x_true, sample.x_true.astype(np.float64), phase):
+            raw = form.tobytes()
+            starts = np.linspace(0, len(raw) - RUN_BYTES, RUNS_PER_ARRAY).astype(int)
+            candidates = {raw[start : start + RUN_BYTES] for start in starts}
+            # A run of one repeated value (an empty background) tells nothing and may occur anywhere.
+            runs += [("x_true", run) for run in candidates if len(set(run)) > RUN_BYTES // 3]
+    if sample.true_spec is not None:
+        runs.append(("true_spec", json_text(sample.true_spec).encode()))
+        for value in sample.true_spec.vector():
+            if value != 0.0:
+                runs.append(("true_spec", repr(value).encode()))
+                runs.append(("true_spec", struct.pack("<d", value)))
+    return runs
