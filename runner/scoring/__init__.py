@@ -1,0 +1,1 @@
+"""Judging a result: metrics, the two scores, and the published leaderboard."""
