@@ -1,0 +1,1 @@
+"""Running an image under limits: limits, container engine, options, sandbox."""

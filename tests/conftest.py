@@ -1,0 +1,50 @@
+"""What all tests share: when container and GPU tests run, and when not running them is an error."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import pytest
+import torch
+
+from runner.harness.engine import connect, engine_version, find_image
+from schemas.findings import ContractError
+
+IMAGE = os.environ.get("STEM4D_TEST_IMAGE", "stem4d:latest")
+"""Image that the container tests run."""
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@cache
+def missing_for_docker() -> str | None:
+    """Why container tests cannot run, or None where they can."""
+    if engine_version() is None:
+        return "no container engine answers (start Docker)"
+    try:
+        with connect() as client:
+            find_image(client, IMAGE)
+    except ContractError:
+        return f"the engine has no image {IMAGE} (make image)"
+    return None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"container tests: {missing_for_docker() or f'{IMAGE} on {engine_version()}'}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    if item.get_closest_marker("docker") and (reason := missing_for_docker()):
+        if IN_CI:
+            # A green run in which the container was never tried would say nothing.
+            pytest.fail(f"container tests must run in CI: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The submission image under test."""
+    return IMAGE
