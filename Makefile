@@ -5,13 +5,13 @@ BIN          := $(VENV)/bin
 DOCKER       ?= docker
 
 IMAGE        ?= stem4d:latest
-BASE_IMAGE   ?= python:3.11-slim-bookworm
+BASE_IMAGE   ?=
 TORCH_INDEX  ?=
 IMAGE_PYTHON ?= 3.11
 BUILD_ARGS   ?=
 PYTEST_ARGS  ?=
 
-export VENV TORCH_INDEX
+export VENV DOCKER IMAGE BASE_IMAGE TORCH_INDEX IMAGE_PYTHON
 
 HOST_READY   := $(VENV)/.host-ready
 DEV_READY    := $(VENV)/.dev-ready
@@ -36,10 +36,13 @@ $(DEV_READY): $(INSTALL_FROM)
 	@touch $@ $(HOST_READY)
 
 demo: $(HOST_READY)  ## challenge -> container -> result -> score, on the public tier
-	@if $(DOCKER) version >/dev/null 2>&1; then \
-	    $(MAKE) --no-print-directory image && $(BIN)/stem4d dry-run --image $(IMAGE); \
-	else \
+	@if ! $(DOCKER) version >/dev/null 2>&1; then \
 	    echo "stem4d: no container engine answers; the demo runs in this process." >&2; \
+	    $(BIN)/stem4d dry-run --no-docker; \
+	elif $(MAKE) --no-print-directory image; then \
+	    $(BIN)/stem4d dry-run --image $(IMAGE); \
+	else \
+	    echo "stem4d: the image could not be built, see above; the demo runs in this process." >&2; \
 	    $(BIN)/stem4d dry-run --no-docker; \
 	fi
 
@@ -47,7 +50,7 @@ test: $(DEV_READY)  ## the fast suite; container tests where an engine answers
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-slow: $(DEV_READY)  ## the rest
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS) || [ $$? -eq 5 ]  # 5: there are none
 
 lint: $(DEV_READY)  ## style, format, types, walls between the rooms
 	$(BIN)/ruff check .
@@ -60,10 +63,10 @@ format: $(DEV_READY)  ## rewrite in the project's style
 	$(BIN)/ruff format .
 
 image:  ## build the submission image stem4d:latest (offline when wheels/ is filled)
-	@BASE_IMAGE=$(BASE_IMAGE) IMAGE=$(IMAGE) DOCKER=$(DOCKER) tools/build_image.sh $(BUILD_ARGS)
+	@tools/build_image.sh $(BUILD_ARGS)
 
 wheels: $(HOST_READY)  ## fill wheels/ with what the image installs
-	@IMAGE_PYTHON=$(IMAGE_PYTHON) tools/fill_wheels.sh
+	@tools/fill_wheels.sh
 
 clean:  ## remove what make made, the environment included
 	rm -rf $(VENV) wheels build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \

@@ -6,7 +6,6 @@ import os
 from functools import cache
 
 import pytest
-import torch
 
 from runner.harness.engine import connect, engine_version, find_image
 from schemas.findings import ContractError
@@ -30,12 +29,19 @@ def missing_for_docker() -> str | None:
     return None
 
 
+@cache
+def has_gpu() -> bool:
+    import torch  # takes seconds: only where a GPU test asks
+
+    return bool(torch.cuda.is_available())
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"container tests: {missing_for_docker() or f'{IMAGE} on {engine_version()}'}"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+    if item.get_closest_marker("gpu") and not has_gpu():
         pytest.skip("no CUDA device")
     if item.get_closest_marker("docker") and (reason := missing_for_docker()):
         if IN_CI:

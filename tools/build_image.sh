@@ -7,10 +7,20 @@ set -eu
 
 docker=${DOCKER:-docker}
 image=${IMAGE:-stem4d:latest}
-base=${BASE_IMAGE:-python:3.11-slim-bookworm}
+public_base=python:3.11-slim-bookworm
+local_base=stem4d-base:bookworm # from tools/base_image.sh, where there is no image registry
 
 "$docker" version >/dev/null 2>&1 ||
     fail "no container engine answers ($docker version). Start Docker, or install it."
+
+base=${BASE_IMAGE:-}
+if [ -z "$base" ]; then
+    if "$docker" image inspect "$local_base" >/dev/null 2>&1; then
+        base=$local_base
+    else
+        base=$public_base
+    fi
+fi
 
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' schemas/version.py)
 revision=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
