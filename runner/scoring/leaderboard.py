@@ -6,8 +6,8 @@ a rank among them says how a local score compares in size, and no more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -80,25 +80,25 @@ class PublishedTables(Record):
     spec_ranges: dict[Tier, SpecRanges] = Field(strict=False)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a leaderboard: published, or local.
+class Row(Record):
+    """One line of a tier's leaderboard: published, or local. Equal scores share a rank."""
 
-    Attributes:
-        method: name of the algorithm.
-        score: score of the track, 0 to 1.
-        psnr_db: mean PSNR [dB]; None when the table or the card has none.
-        ssim: mean SSIM; likewise.
-        local: made here, on other data than the published rows.
-        rank: place in the table; equal scores share a place.
-    """
-
+    rank: int
     method: str
     score: float
     psnr_db: float | None
     ssim: float | None
     local: bool
-    rank: int = 0
+
+
+class OverallRow(Record):
+    """One line of the overall leaderboard; not ranked while a tier is missing."""
+
+    rank: int | None
+    method: str
+    overall: float | None
+    tiers: dict[Tier, float]
+    local: bool
 
 
 @dataclass(frozen=True)
@@ -119,64 +119,69 @@ def published() -> PublishedTables:
     return record_from_json(PublishedTables, text)
 
 
-def published_rows(track: Track, tier: Tier | None) -> tuple[Row, ...]:
-    """Rows of one published table.
+def published_entries(track: Track, tier: str) -> tuple[tuple[str, TierEntry], ...]:
+    """(method, entry) of the published table of a track and tier; the standard one has no tiers.
 
-    Args:
-        track: blind or standard.
-        tier: the tier's table; None is the overall table. The standard track has one table only.
+    Raises:
+        ValueError: not the name of a tier.
     """
-    tables = published()
     if track is Track.STANDARD:
-        return tuple(
-            Row(row.method, row.score, row.psnr_db, row.ssim, local=False)
-            for row in tables.standard
+        return tuple((row.method, row) for row in published().standard)
+    return tuple((row.method, row.tiers[Tier(tier)]) for row in published().blind)
+
+
+def tier_table(track: Track, tier: str, cards: Iterable[ScoreCard] = ()) -> tuple[Row, ...]:
+    """Published rows of a tier and the cards that belong beside them, the best first."""
+    lines: list[tuple[str, TierEntry | ScoreCard, bool]] = [
+        (name, entry, False) for name, entry in published_entries(track, tier)
+    ]
+    lines += [(card.algorithm, card, True) for card in cards if _belongs(card, track, tier)]
+    scores = [entry.score for _, entry, _ in lines]
+    rows = (
+        Row(
+            rank=_rank(entry.score, scores),
+            method=method,
+            score=entry.score,
+            psnr_db=entry.psnr_db,
+            ssim=entry.ssim,
+            local=local,
         )
-    if tier is None:
-        return tuple(Row(row.method, row.overall, None, None, local=False) for row in tables.blind)
-    entries = ((row.method, row.tiers[tier]) for row in tables.blind)
-    return tuple(
-        Row(method, entry.score, entry.psnr_db, entry.ssim, local=False)
-        for method, entry in entries
+        for method, entry, local in lines
     )
-
-
-def local_row(card: ScoreCard) -> Row:
-    """The row of a local score card."""
-    return Row(card.algorithm, card.score, card.psnr_db, card.ssim, local=True)
-
-
-def ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Rows in order of score with their places, 1 the best; equal scores share a place."""
-    ordered = sorted(rows, key=lambda row: -row.score)
-    return tuple(replace(row, rank=_place(row.score, rows)) for row in ordered)
+    return tuple(sorted(rows, key=lambda row: row.rank))
 
 
 def standing(card: ScoreCard) -> Standing:
     """Where a card would stand among the published rows of its own track and tier."""
-    tier = Tier(card.tier) if card.track is Track.BLIND else None
-    rows = published_rows(card.track, tier)
-    return Standing(_place(card.score, rows), len(rows))
+    scores = [entry.score for _, entry in published_entries(card.track, card.tier)]
+    return Standing(_rank(card.score, scores), len(scores))
 
 
-def _place(score: float, rows: Sequence[Row]) -> int:
-    return 1 + sum(row.score > score for row in rows)
+def overall_table(cards: Iterable[ScoreCard] = ()) -> tuple[OverallRow, ...]:
+    """The blind track over all tiers: published rows, and one row for each local algorithm.
 
-
-def overall_rows(cards: Sequence[ScoreCard]) -> tuple[Row, ...]:
-    """Overall rows of the algorithms of which all three tiers are there: the mean of the tiers.
-
-    Of several cards of one algorithm and tier the last counts.
+    Of several cards of one algorithm and tier the last counts. An algorithm with a tier missing has
+    no overall score, and stands at the end.
     """
-    by_algorithm: dict[str, dict[Tier, ScoreCard]] = {}
-    for card in cards:
-        if card.track is Track.BLIND:
-            by_algorithm.setdefault(card.algorithm, {})[Tier(card.tier)] = card
-    return tuple(
-        Row(name, overall_score([tiers[tier].score for tier in Tier]), None, None, local=True)
-        for name, tiers in by_algorithm.items()
-        if len(tiers) == len(Tier)
+    lines: list[tuple[str, float | None, dict[Tier, float], bool]] = [
+        (row.method, row.overall, {tier: row.tiers[tier].score for tier in Tier}, False)
+        for row in published().blind
+    ]
+    for method, tiers in _tiers_by_algorithm(cards).items():
+        complete = len(tiers) == len(Tier)
+        lines.append((method, overall_score([*tiers.values()]) if complete else None, tiers, True))
+    scores = [overall for _, overall, _, _ in lines if overall is not None]
+    rows = (
+        OverallRow(
+            rank=None if overall is None else _rank(overall, scores),
+            method=method,
+            overall=overall,
+            tiers=tiers,
+            local=local,
+        )
+        for method, overall, tiers, local in lines
     )
+    return tuple(sorted(rows, key=lambda row: row.rank or len(lines) + 1))
 
 
 def overall_score(scores: Sequence[float]) -> float:
@@ -188,3 +193,19 @@ def overall_score(scores: Sequence[float]) -> float:
     if len(scores) != len(Tier):
         raise ValueError(f"an overall score needs {len(Tier)} tiers, found {len(scores)}")
     return sum(scores) / len(scores)
+
+
+def _tiers_by_algorithm(cards: Iterable[ScoreCard]) -> dict[str, dict[Tier, float]]:
+    found: dict[str, dict[Tier, float]] = {}
+    for card in cards:
+        if card.track is Track.BLIND:
+            found.setdefault(card.algorithm, {})[Tier(card.tier)] = card.score
+    return found
+
+
+def _belongs(card: ScoreCard, track: Track, tier: str) -> bool:
+    return card.track is track and (track is Track.STANDARD or card.tier == tier)
+
+
+def _rank(score: float, scores: Iterable[float]) -> int:
+    return 1 + sum(other > score for other in scores)

@@ -31,8 +31,12 @@ WINDOW = 16
 SIDE = 32
 STEP = 4
 SPECS = (
-    MismatchSpec(camera_length=2.0, center_offset=1.0, elliptical_distortion=0.005),
-    MismatchSpec(camera_length=-1.0, center_offset=0.25, elliptical_distortion=-0.002),
+    MismatchSpec(
+        camera_length=2.03571428, center_offset=1.0178571, elliptical_distortion=0.0050892857
+    ),
+    MismatchSpec(
+        camera_length=-1.0357142, center_offset=0.2517857, elliptical_distortion=-0.0020892857
+    ),
 )
 
 

@@ -11,14 +11,12 @@ from runner.scoring.formulas import (
     standard_score,
 )
 from runner.scoring.leaderboard import (
-    Row,
     TierEntry,
-    overall_rows,
     overall_score,
+    overall_table,
     published,
-    published_rows,
-    ranked,
     standing,
+    tier_table,
 )
 from schemas import ScoreCard, Tier, Track
 from schemas.recipes import SPEC_RANGES
@@ -113,19 +111,29 @@ def test_recipes_use_the_published_ranges() -> None:
     assert TABLES.spec_ranges == SPEC_RANGES
 
 
-@pytest.mark.parametrize("tier", [None, *Tier])
-def test_published_tables_are_ranked_by_score(tier: Tier | None) -> None:
-    rows = ranked(published_rows(Track.BLIND, tier))
+@pytest.mark.parametrize("tier", list(Tier))
+def test_tables_are_ranked_by_score(tier: Tier) -> None:
+    rows = tier_table(Track.BLIND, tier)
+    assert len(rows) == 9
     assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
     assert rows[0].rank == 1
     assert not any(row.local for row in rows)
 
 
-def test_equal_scores_share_a_place() -> None:
-    rows = [Row("mine", score, None, None, local=True) for score in (1.0, 0.5, 0.5)]
-    assert [row.rank for row in ranked(rows)] == [1, 2, 2]
-    hidden = ranked(published_rows(Track.BLIND, Tier.HIDDEN))
-    assert [row.rank for row in hidden][:4] == [1, 2, 2, 4]
+def test_equal_scores_share_a_rank() -> None:
+    assert [row.rank for row in tier_table(Track.BLIND, Tier.HIDDEN)][:4] == [1, 2, 2, 4]
+
+
+def test_only_cards_of_the_same_table_stand_beside_its_rows() -> None:
+    cards = [
+        card(0.838, tier=Tier.PUBLIC),
+        card(0.838, tier=Tier.DEV),
+        card(0.838, track=Track.STANDARD),
+    ]
+    rows = tier_table(Track.BLIND, Tier.PUBLIC, cards)
+    assert [(row.rank, row.score) for row in rows if row.local] == [(2, 0.838)]
+    rows = tier_table(Track.STANDARD, Tier.PUBLIC, cards)
+    assert [(row.rank, row.score) for row in rows if row.local] == [(3, 0.838)]
 
 
 @pytest.mark.parametrize(("score", "rank"), [(1.0, 1), (0.838, 2), (0.70, 7), (0.1, 10)])
@@ -143,9 +151,11 @@ def test_standing_uses_the_card_s_own_table() -> None:
 
 def test_overall_needs_all_three_tiers() -> None:
     cards = [card(0.9, tier=Tier.PUBLIC), card(0.6, tier=Tier.DEV)]
-    assert overall_rows(cards) == ()
-    (row,) = overall_rows([*cards, card(0.3, tier=Tier.HIDDEN)])
-    assert row.score == pytest.approx(0.6)
-    assert row.local
+    last = overall_table(cards)[-1]
+    assert (last.local, last.rank, last.overall) == (True, None, None)
+    assert last.tiers == {Tier.PUBLIC: 0.9, Tier.DEV: 0.6}
+    (row,) = (r for r in overall_table([*cards, card(0.3, tier=Tier.HIDDEN)]) if r.local)
+    assert row.overall == pytest.approx(0.6)
+    assert row.rank == 7
     with pytest.raises(ValueError, match="3 tiers"):
         overall_score([0.9, 0.6])

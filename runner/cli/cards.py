@@ -1,0 +1,77 @@
+"""A score card as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from runner.cli.output import make_table, number
+from runner.scoring.leaderboard import NOT_THE_SAME_DATA, standing
+from schemas.score import SampleScore, ScoreCard
+
+SPEC_COLUMNS = {
+    "camera_length": ("dL err %", 3),
+    "center_offset": ("dc err px", 4),
+    "elliptical_distortion": ("eps err", 5),
+}
+"""Heading and decimals of each mismatch parameter's error."""
+
+
+def card_table(card: ScoreCard) -> Table:
+    """One line for each sample, and below the means (of the spec errors: root mean squares)."""
+    spec_names = [name for name in SPEC_COLUMNS if name in card.spec_error]
+    columns = [
+        "sample",
+        "scene",
+        "score",
+        "PSNR dB",
+        "SSIM",
+        "consist.",
+        "ceiling",
+        "chi2",
+        *(SPEC_COLUMNS[name][0] for name in spec_names),
+        "time s",
+    ]
+    footer = [
+        "mean",
+        "(errors: rms)",
+        number(card.score, 4),
+        number(card.psnr_db, 2),
+        number(card.ssim, 4),
+        number(card.consistency, 4),
+        "",
+        "",
+        *_errors(card.spec_error, spec_names),
+        number(card.seconds, 1),
+    ]
+    title = f"{card.algorithm} on {card.tier}, {card.track} track"
+    rows = [_sample_row(sample, spec_names) for sample in card.samples]
+    return make_table(title, columns, rows, left=2, footer=footer)
+
+
+def _sample_row(sample: SampleScore, spec_names: Sequence[str]) -> list[str]:
+    return [
+        sample.sample,
+        sample.scene,
+        number(sample.score, 4),
+        number(sample.psnr_db, 2),
+        number(sample.ssim, 4),
+        number(sample.consistency, 4),
+        number(sample.consistency_ceiling, 4),
+        number(sample.chi_square, 3),
+        *_errors(sample.spec_error, spec_names),
+        number(sample.seconds, 1),
+    ]
+
+
+def _errors(errors: Mapping[str, float], names: Sequence[str]) -> list[str]:
+    return [number(errors.get(name), SPEC_COLUMNS[name][1]) for name in names]
+
+
+def standing_text(card: ScoreCard) -> str:
+    """The score and its place among the published rows, in two lines."""
+    return (
+        f"score {card.score:.4f}: rank {standing(card)} beside the published"
+        f" {card.tier} rows ({card.track} track)\n{NOT_THE_SAME_DATA}"
+    )

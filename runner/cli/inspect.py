@@ -1,0 +1,161 @@
+"""`stem4d inspect`: what a file of the contract holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from runner.report.inspection import (
+        AnswerSummary,
+        ArraySummary,
+        ChallengeSummary,
+        ResultSummary,
+        SampleSummary,
+    )
+    from schemas.spec import SpecRange
+
+Properties = dict[str, str]
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Show what a challenge, truth or result FILE holds.
+
+    Shapes, dose, measured electrons per pattern, disk and probe, spec ranges, and which truth.
+    """
+    from runner.cli.output import print_record, print_tables
+    from runner.report.inspection import inspect_file
+
+    summary = inspect_file(file)
+    if as_json:
+        print_record(summary)
+    else:
+        print_tables(*_tables(summary))
+
+
+def _tables(summary: ChallengeSummary | ResultSummary) -> list[Table]:
+    from runner.cli.output import make_table
+
+    head = _head(summary)
+    samples = {sample.name: _properties(sample) for sample in summary.samples}
+    shared = _shared(list(samples.values()))
+    title = f"{summary.path}: {summary.kind}, contract {summary.contract_version}"
+    tables = [make_table(title, ["in the file", ""], [*(head | shared).items()], left=2)]
+    varying = [key for key in _first(samples) if key not in shared]
+    if varying:
+        rows = [
+            [name, *(found.get(key, "-") for key in varying)] for name, found in samples.items()
+        ]
+        tables.append(make_table("", ["sample", *varying], rows, left=1))
+    return tables
+
+
+def _head(summary: ChallengeSummary | ResultSummary) -> Properties:
+    head = {
+        "tier": summary.tier,
+        "size": _size(summary.bytes),
+        "sha256": summary.sha256,
+        "samples": str(len(summary.samples)),
+    }
+    if summary.kind == "result":
+        run = summary.run_info
+        head |= {
+            "algorithm": summary.algorithm,
+            "seed": str(summary.seed),
+            "made from input": summary.input_sha256,
+            "run": f"{run.device}, {run.threads} threads, set up in {run.setup_seconds:.1f} s,"
+            f" peak memory {run.peak_memory_mib:.0f} MiB",
+        }
+    return head
+
+
+def _properties(sample: SampleSummary | ArraySummary | AnswerSummary) -> Properties:
+    from runner.report.inspection import AnswerSummary, ArraySummary
+
+    if isinstance(sample, AnswerSummary):
+        return _answer_properties(sample)
+    if isinstance(sample, ArraySummary):
+        ranges = {
+            f"range of {r.name}": f"{r.min:g} to {r.max:g} {r.unit}" for r in sample.spec_ranges
+        }
+        return {"y": _shape(sample.y_shape), "H, a plain array": _shape(sample.h_shape)} | ranges
+    return _sample_properties(sample)
+
+
+def _sample_properties(sample: SampleSummary) -> Properties:
+    attrs = sample.operator
+    ny, nx, ky, kx = sample.y_shape
+    slow, fast = sample.scan_step_A
+    height, width = attrs.object_shape
+    truth = sample.truth
+    return {
+        "scene": sample.scene,
+        "track": sample.track,
+        "scan": f"{ny} x {nx} positions, step {slow:.3g} x {fast:.3g} A",
+        "detector": f"{ky} x {kx} pixels of {sample.detector_pixel_mrad:.3g} mrad",
+        "object": f"{height} x {width} pixels of {attrs.sampling_A:g} A"
+        + (", periodic" if attrs.periodic else ""),
+        "beam": f"{attrs.energy_eV / 1e3:g} keV, wavelength {attrs.wavelength_A:.5f} A",
+        "probe": f"{attrs.semiangle_mrad:g} mrad, C10 {attrs.C10_A:g} A, Cs {attrs.Cs_A:g} A",
+        "probe diameter": f"{sample.probe_diameter_A:.2f} A (90 % of the beam)",
+        "probe overlap": f"{100 * sample.probe_overlap:.0f} %",
+        "bright-field disk": f"radius {sample.disk_radius_px:.2f} px",
+        "noise": f"{sample.noise_model}, gain {attrs.gain:g} counts/e, read noise"
+        f" {attrs.read_noise:g} counts",
+        "phase of x = 1": f"{attrs.phase_scale_rad:.3f} rad",
+        "dose": f"{attrs.dose_e:g} e",
+        "measured": f"{sample.electrons_per_pattern:.1f} e",
+        "e/A^2": f"{sample.electrons_per_A2:.3g}",
+        "counts": f"{sample.counts_range[0]:g} to {sample.counts_range[1]:g}",
+        **_ranges(sample.spec_ranges),
+        "x_true": _interval(truth.x_range) if truth else "none",
+        **(_spec("true", truth.spec) if truth and truth.spec else {"true_spec": "none"}),
+    }
+
+
+def _answer_properties(answer: AnswerSummary) -> Properties:
+    return {
+        "x_hat": f"{_shape(answer.shape)} {answer.dtype}",
+        "finite": "yes" if answer.finite else "NO",
+        "values": _interval(answer.value_range),
+        **_spec("corrected", answer.corrected_spec),
+        "seconds": "-" if answer.seconds is None else f"{answer.seconds:.1f}",
+    }
+
+
+def _shared(samples: Sequence[Properties]) -> Properties:
+    """What every sample has in common."""
+    first, *others = samples or [{}]
+    return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
+
+
+def _first(samples: dict[str, Properties]) -> Properties:
+    return next(iter(samples.values()), {})
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape)
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "none" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+
+
+def _ranges(ranges: Sequence[SpecRange]) -> Properties:
+    return {f"range of {r.name}": f"{r.min:g} to {r.max:g} {r.unit}".rstrip() for r in ranges}
+
+
+def _spec(what: str, values: dict[str, float]) -> Properties:
+    return {f"{what} {name}": f"{value:.5f}" for name, value in values.items()}
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024:.0f} KiB" if size < 1024**2 else f"{size / 1024**2:.1f} MiB"

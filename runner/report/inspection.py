@@ -1,0 +1,264 @@
+"""What a challenge, truth or result file holds, measured from the file itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, JsonValue
+
+from physics.ideal import IdealOperator
+from runner.files import hdf5
+from runner.files.challenge import ArraySample, ChallengeSample, open_challenge
+from runner.files.result import SpecValues
+from schemas.base import Record, quantity
+from schemas.findings import refuse
+from schemas.operator import OperatorAttrs
+from schemas.result import Provenance, ResultAttrs, RunInfo
+from schemas.spec import SpecRange
+
+PROBE_ENERGY = 0.9
+"""Share of the beam inside the circle whose diameter is called the probe's."""
+
+BLOCK_PATTERNS = 64
+"""Patterns read at a time, so that memory does not grow with the scan."""
+
+
+class TruthSummary(Record):
+    """The truth that a sample holds."""
+
+    x_range: tuple[float, float] | None = Field(description="smallest and largest x_true")
+    spec: dict[str, float] | None = Field(description="true mismatch")
+
+
+class SampleSummary(Record):
+    """One 4D-STEM sample."""
+
+    name: str
+    scene: str
+    track: str
+    noise_model: str
+    y_shape: tuple[int, int, int, int] = Field(description="(Ny, Nx, Ky, Kx)")
+    counts_range: tuple[float, float] = Field(description="smallest and largest count")
+    electrons_per_pattern: float = quantity("electrons", "mean sum of a pattern over the gain")
+    electrons_per_A2: float = quantity("electrons/A^2", "measured, over the scanned area")
+    operator: OperatorAttrs
+    scan_step_A: tuple[float, float] = Field(description="(slow, fast) scan step [A]")
+    detector_pixel_mrad: float = quantity("mrad", "nominal detector pixel")
+    disk_radius_px: float = quantity("pixels", "bright-field disk on the nominal detector")
+    probe_diameter_A: float = quantity("A", "circle that holds 90 % of the beam")
+    probe_overlap: float = quantity("", "1 - scan step / probe diameter; below 0: gaps")
+    spec_ranges: tuple[SpecRange, ...]
+    truth: TruthSummary | None = Field(description="none: a blind sample")
+
+
+class ArraySummary(Record):
+    """A sample of another variant, whose H is a plain array."""
+
+    name: str
+    y_shape: tuple[int, ...]
+    h_shape: tuple[int, ...]
+    spec_ranges: tuple[SpecRange, ...]
+
+
+class ChallengeSummary(Record):
+    """A challenge or truth file."""
+
+    kind: Literal["challenge"] = "challenge"
+    path: str
+    bytes: int
+    sha256: str
+    tier: str
+    contract_version: str
+    samples: tuple[SampleSummary | ArraySummary, ...]
+
+
+class AnswerSummary(Record):
+    """One sample of a result file."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    finite: bool
+    value_range: tuple[float, float] | None = Field(description="over the finite pixels")
+    corrected_spec: dict[str, float]
+    seconds: float | None
+
+
+class ResultSummary(Record):
+    """A result file."""
+
+    kind: Literal["result"] = "result"
+    path: str
+    bytes: int
+    sha256: str
+    tier: str
+    contract_version: str
+    algorithm: str
+    seed: int
+    input_sha256: str
+    parameters: dict[str, JsonValue]
+    run_info: RunInfo
+    samples: tuple[AnswerSummary, ...]
+
+
+def inspect_file(path: Path) -> ChallengeSummary | ResultSummary:
+    """Summarise a file of the contract; which kind it is, its root attributes tell.
+
+    Raises:
+        ContractError: not there, not HDF5, or not a file of the contract.
+    """
+    with hdf5.open_input(path, not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5") as file:
+        if "submission_type" in file.attrs:
+            return _result(path, file)
+    return _challenge(path)
+
+
+def _challenge(path: Path) -> ChallengeSummary:
+    with open_challenge(path) as file:
+        return ChallengeSummary(
+            path=str(path),
+            bytes=path.stat().st_size,
+            sha256=hdf5.sha256_of(path),
+            tier=file.attrs.tier,
+            contract_version=file.attrs.contract_version,
+            samples=tuple(_sample(file.any_sample(name)) for name in file.names),
+        )
+
+
+def _sample(sample: ChallengeSample | ArraySample) -> SampleSummary | ArraySummary:
+    if isinstance(sample, ArraySample):
+        return ArraySummary(
+            name=sample.name,
+            y_shape=sample.y.shape,
+            h_shape=sample.operator.values.shape,
+            spec_ranges=sample.ranges.root,
+        )
+    operator, attrs = sample.operator, sample.operator.attrs
+    low, high, total = _count_statistics(sample)
+    ny, nx, *_ = sample.y.shape
+    electrons = total / attrs.gain / (ny * nx)
+    step = scan_step_A(operator, (ny, nx))
+    diameter = probe_diameter_A(operator)
+    return SampleSummary(
+        name=sample.name,
+        scene=sample.metadata.scene,
+        track=sample.metadata.track.value,
+        noise_model=sample.metadata.noise_model,
+        y_shape=sample.y.shape,
+        counts_range=(low, high),
+        electrons_per_pattern=electrons,
+        electrons_per_A2=electrons / (step[0] * step[1]),
+        operator=attrs,
+        scan_step_A=step,
+        detector_pixel_mrad=1e3 * operator.detector_pixel_invA * attrs.wavelength_A,
+        disk_radius_px=operator.disk_radius_px,
+        probe_diameter_A=diameter,
+        probe_overlap=1.0 - max(step) / diameter,
+        spec_ranges=sample.ranges.root,
+        truth=_truth(sample),
+    )
+
+
+def _truth(sample: ChallengeSample) -> TruthSummary | None:
+    if sample.x_true is None and sample.true_spec is None:
+        return None
+    return TruthSummary(
+        x_range=None if sample.x_true is None else _range(sample.x_true),
+        spec=None if sample.true_spec is None else sample.true_spec.values(),
+    )
+
+
+def _count_statistics(sample: ChallengeSample) -> tuple[float, float, float]:
+    """(smallest count, largest count, sum of all counts)."""
+    ny, nx, *_ = sample.y.shape
+    low, high, total = np.inf, -np.inf, 0.0
+    for start in range(0, ny * nx, BLOCK_PATTERNS):
+        block = sample.y.read(start, min(start + BLOCK_PATTERNS, ny * nx))
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        total += float(block.sum(dtype=np.float64))
+    return low, high, total
+
+
+def scan_step_A(operator: IdealOperator, scan_shape: tuple[int, int]) -> tuple[float, float]:
+    """Mean distance [A] between neighbouring positions along the (slow, fast) scan axis.
+
+    A scan of a single row or column has the other axis' step; a single position the object pixel.
+    """
+    grid = operator.positions_px.astype(np.float64).reshape(*scan_shape, 2)
+    sampling = operator.attrs.sampling_A
+    steps = [
+        float(np.linalg.norm(np.diff(grid, axis=axis), axis=-1).mean()) * sampling
+        for axis in (0, 1)
+        if scan_shape[axis] > 1
+    ] or [sampling]
+    return steps[0], steps[-1]
+
+
+def probe_diameter_A(operator: IdealOperator) -> float:
+    """Diameter [A] of the circle around the probe's centre that holds 90 % of the beam."""
+    n = operator.window
+    axis = np.arange(n) - n // 2
+    radius = np.hypot(axis[:, None], axis[None, :]).ravel()
+    order = np.argsort(radius, kind="stable")
+    intensity = np.abs(operator.probe.astype(np.complex128).ravel()[order]) ** 2
+    held = np.cumsum(intensity) / intensity.sum()
+    return float(2 * radius[order][np.searchsorted(held, PROBE_ENERGY)] * operator.attrs.sampling_A)
+
+
+def _result(path: Path, file: h5py.File) -> ResultSummary:
+    codes = {"missing": "RESULT_MISSING_ITEM", "malformed": "RESULT_MALFORMED"}
+    attrs = hdf5.attributes_as(file, ResultAttrs, **codes)
+    provenance = hdf5.json_attribute(file, "provenance", Provenance, **codes)
+    run_info = hdf5.json_attribute(file, "run_info", RunInfo, **codes)
+    return ResultSummary(
+        path=str(path),
+        bytes=path.stat().st_size,
+        sha256=hdf5.sha256_of(path),
+        tier=attrs.tier,
+        contract_version=attrs.contract_version,
+        algorithm=provenance.algorithm,
+        seed=provenance.seed,
+        input_sha256=provenance.input_sha256,
+        parameters=provenance.parameters,
+        run_info=run_info,
+        samples=tuple(_answer(file[name], run_info) for name in sorted(file)),
+    )
+
+
+def _answer(group: h5py.Group, run_info: RunInfo) -> AnswerSummary:
+    if not isinstance(group, h5py.Group) or not isinstance(group.get("x_hat"), h5py.Dataset):
+        raise refuse(
+            "RESULT_MISSING_ITEM",
+            f"{group.file.filename}:{group.name}",
+            expected="a group with the dataset x_hat",
+            found=type(group).__name__.lower(),
+            hint="`stem4d validate` lists everything that is wrong with a result",
+        )
+    dataset = group["x_hat"]
+    values = np.asarray(dataset[...])
+    finite = values[np.isfinite(values)]
+    spec = hdf5.json_attribute(
+        group,
+        "corrected_spec",
+        SpecValues,
+        missing="RESULT_MISSING_ITEM",
+        malformed="RESULT_MALFORMED",
+    )
+    run = run_info.samples.get(Path(group.name).name)
+    return AnswerSummary(
+        name=Path(group.name).name,
+        shape=values.shape,
+        dtype=str(dataset.dtype),
+        finite=finite.size == values.size,
+        value_range=_range(finite) if finite.size else None,
+        corrected_spec=spec.root,
+        seconds=None if run is None else run.seconds,
+    )
+
+
+def _range(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
