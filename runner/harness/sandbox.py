@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from runner.files.result import PROGRESS_NAME, RESULT_NAME
 from runner.harness.engine import ENGINE_ERRORS, connect, engine_failed, find_image
 from runner.harness.options import MIB, RUN_LABEL, USER, Job, host_options
 from schemas.findings import ExitCode, Finding, finding, refuse
@@ -51,7 +52,7 @@ CODE_OF_EXIT: dict[int, str] = {
 }
 """Finding that repeats a container's exit code, so that our own exit code is the same."""
 
-OUTPUT_FILES = ("result.h5", "progress.jsonl")
+OUTPUT_FILES = (RESULT_NAME, PROGRESS_NAME)
 """What is taken from /output; anything else stays behind."""
 
 CONTROL_CHARACTERS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
