@@ -54,7 +54,9 @@ def _tables(summary: ChallengeSummary | ResultSummary) -> list[Table]:
         rows = [
             [name, *(found.get(key, "-") for key in varying)] for name, found in samples.items()
         ]
-        tables.append(make_table("", ["sample", *varying], rows, left=1))
+        spec = "corrected" if summary.kind == "result" else "true"
+        title = f"where the samples differ (spec: the {spec} values)"
+        tables.append(make_table(title, ["sample", *varying], rows, left=1))
     return tables
 
 
@@ -117,7 +119,7 @@ def _sample_properties(sample: SampleSummary) -> Properties:
         "counts": f"{sample.counts_range[0]:g} to {sample.counts_range[1]:g}",
         **_ranges(sample.spec_ranges),
         "x_true": _interval(truth.x_range) if truth else "none",
-        **(_spec("true", truth.spec) if truth and truth.spec else {"true_spec": "none"}),
+        **(_spec(truth.spec) if truth and truth.spec else {"true_spec": "none"}),
     }
 
 
@@ -126,7 +128,7 @@ def _answer_properties(answer: AnswerSummary) -> Properties:
         "x_hat": f"{_shape(answer.shape)} {answer.dtype}",
         "finite": "yes" if answer.finite else "NO",
         "values": _interval(answer.value_range),
-        **_spec("corrected", answer.corrected_spec),
+        **_spec(answer.corrected_spec),
         "seconds": "-" if answer.seconds is None else f"{answer.seconds:.1f}",
     }
 
@@ -153,8 +155,8 @@ def _ranges(ranges: Sequence[SpecRange]) -> Properties:
     return {f"range of {r.name}": f"{r.min:g} to {r.max:g} {r.unit}".rstrip() for r in ranges}
 
 
-def _spec(what: str, values: dict[str, float]) -> Properties:
-    return {f"{what} {name}": f"{value:.5f}" for name, value in values.items()}
+def _spec(values: dict[str, float]) -> Properties:
+    return {name: f"{value:.5f}" for name, value in values.items()}
 
 
 def _size(size: int) -> str:
