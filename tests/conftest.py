@@ -6,6 +6,7 @@ import os
 from functools import cache
 
 import pytest
+from hypothesis import settings
 
 from runner.harness.engine import connect, engine_version, find_image
 from schemas.findings import ContractError
@@ -14,6 +15,10 @@ IMAGE = os.environ.get("STEM4D_TEST_IMAGE", "stem4d:latest")
 """Image that the container tests run."""
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# The time of one example says nothing on a shared machine; in CI the examples are always the same.
+settings.register_profile("stem4d", deadline=None, derandomize=IN_CI)
+settings.load_profile("stem4d")
 
 
 @cache
