@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from runner.tiers.specimens.crystal import Array, Atoms, Box
+from runner.tiers.specimens.extra import organizer_module
 
 DENSITY_G_CM3 = 2.0
 """Density of evaporated amorphous carbon films (Robertson, Mater. Sci. Eng. R 37 (2002) 129)."""
@@ -39,15 +40,26 @@ def amorphous_carbon(box: Box, thickness_A: float, rng: np.random.Generator) -> 
 
 def _push(positions: Array, box: Box) -> Array:
     """Displacement (N, 3) of every atom that would mend its distances [A]."""
-    offsets = box.nearest(positions[:, None] - positions[None])
-    distance = np.linalg.norm(offsets, axis=-1)
-    np.fill_diagonal(distance, np.inf)
-    nearest = np.argpartition(distance, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
-    bonded = np.zeros(distance.shape, dtype=bool)
-    np.put_along_axis(bonded, nearest, values=True, axis=1)
-    bonded |= bonded.T
-    wanted = np.where(bonded, _BOND_A, np.maximum(distance, _SECOND_NEIGHBOUR_A))
-    with np.errstate(invalid="ignore"):
-        error = np.where(np.isfinite(distance), (wanted - distance) / distance, 0.0)
-    out: Array = np.einsum("ij,ijk->ik", error, offsets) / 2
+    spatial = organizer_module("scipy.spatial")
+    # The tree wraps x and y; a period of 0 leaves z alone.
+    tree = spatial.cKDTree(
+        np.column_stack([positions[:, :2] % box.size, positions[:, 2]]), boxsize=[*box.size, 0.0]
+    )
+    _, nearest = tree.query(tree.data, k=_NEIGHBOURS + 1)
+    bonds = np.column_stack(
+        [np.repeat(np.arange(len(positions)), _NEIGHBOURS), nearest[:, 1:].ravel()]
+    )
+    bonds = np.unique(np.sort(bonds, axis=1), axis=0)
+    close = np.sort(tree.query_pairs(_SECOND_NEIGHBOUR_A, output_type="ndarray"), axis=1)
+    count = len(positions)
+    close = np.setdiff1d(close @ [count, 1], bonds @ [count, 1])
+    pairs = np.concatenate([bonds, np.column_stack(np.divmod(close, count))])
+    wanted = np.repeat([_BOND_A, _SECOND_NEIGHBOUR_A], [len(bonds), len(close)])
+    first, second = pairs.T
+    offsets = box.nearest(positions[first] - positions[second])
+    distance = np.linalg.norm(offsets, axis=1)
+    half = ((wanted - distance) / distance / 2)[:, None] * offsets
+    out = np.zeros_like(positions)
+    np.add.at(out, first, half)
+    np.add.at(out, second, -half)
     return out

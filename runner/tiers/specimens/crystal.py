@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.findings import refuse
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -81,6 +83,8 @@ class Atoms:
         """Positions inside the box, 0 <= x < width and 0 <= y < height."""
         positions = self.positions.copy()
         positions[:, :2] %= box.size
+        # The remainder of a number just below zero rounds to the divisor itself.
+        positions[:, :2] = np.where(positions[:, :2] < box.size, positions[:, :2], 0.0)
         return Atoms(self.symbols, positions)
 
     def indices_of(self, symbol: str) -> NDArray[np.int64]:
@@ -171,7 +175,7 @@ def choose_apart(
     """Indices of `count` random in-plane positions, at least `spacing_A` from each other.
 
     Raises:
-        ValueError: so many do not fit.
+        ContractError: so many do not fit.
     """
     chosen: list[int] = []
     for index in rng.permutation(len(positions)):
@@ -180,7 +184,13 @@ def choose_apart(
             chosen.append(int(index))
         if len(chosen) == count:
             return np.array(chosen, dtype=np.int64)
-    raise ValueError(f"{count} sites {spacing_A} A apart do not fit the box")
+    raise refuse(
+        "USAGE",
+        "specimen box",
+        expected=f"room for {count} defects, {spacing_A:g} A apart",
+        found=f"{box.width_A:g} x {box.height_A:g} A, where {len(chosen)} fit",
+        hint="choose a larger object shape or sampling",
+    )
 
 
 def terrace(atoms: Atoms, box: Box, rng: np.random.Generator) -> Mask:

@@ -27,7 +27,7 @@ class Fit:
     Attributes:
         repeats: (2, 2) integers; its rows, in lattice vectors, become the box's sides x and y.
         deformation: (2, 2) matrix that takes crystal to box coordinates, rotation and strain.
-        rotation_deg: rotation alone, from the crystal's own axes [degrees].
+        rotation_deg: rotation alone, from the crystal's own axes, 0 to 360 [degrees].
         strain_percent: largest principal strain, in absolute value [%].
     """
 
@@ -67,9 +67,10 @@ def fits(cell: Cell, box: Box) -> list[Fit]:
             strain = round(100 * float(np.abs(stretches - 1).max()), 9)
             if strain <= MAX_STRAIN_PERCENT:
                 turn = left @ right
-                rotation = float(np.rad2deg(np.arctan2(turn[1, 0], turn[0, 0])))
+                angle = float(np.rad2deg(np.arctan2(turn[1, 0], turn[0, 0])))
+                rotation = round(angle, 6) % 360.0
                 found.append(Fit(repeats, deformation, rotation, strain))
-    found.sort(key=lambda fit: (fit.strain_percent, round(fit.rotation_deg, 6)))
+    found.sort(key=lambda fit: (fit.strain_percent, fit.rotation_deg))
     return found
 
 
@@ -88,10 +89,20 @@ def choose_fit(cell: Cell, box: Box, rng: np.random.Generator) -> Fit:
             expected=f"a crystal that is periodic in {box.width_A:g} x {box.height_A:g} A "
             f"within {MAX_STRAIN_PERCENT:g} % strain",
             found=f"lattice vectors {vectors} A, which fit in no orientation",
-            hint="choose another object shape or sampling, or give the structure without a "
-            "periodic cell, so that it stands alone in the box",
+            hint=f"change the object shape or the sampling{_suggestion(cell, box)}, or give the "
+            "structure without a periodic cell, so that it stands alone in the box",
         )
     return found[int(rng.integers(len(found)))]
+
+
+def _suggestion(cell: Cell, box: Box) -> str:
+    """The box nearest in size, of the same form, that the crystal fits; or nothing."""
+    for percent in range(1, 31):
+        for scale in (1 + percent / 100, 1 - percent / 100):
+            other = Box(box.height_A * scale, box.width_A * scale)
+            if fits(cell, other):
+                return f" (a box of {other.width_A:.1f} x {other.height_A:.1f} A would do)"
+    return ""
 
 
 def fill(cell: Cell, fit: Fit, box: Box) -> Atoms:
