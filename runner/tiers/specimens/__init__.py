@@ -7,7 +7,8 @@
     public_specimens      all of those
     from_structure_file   a specimen from a user's file
 
-Reading what ships needs numpy and h5py only; building needs the `organizer` extra (abtem, ase).
+Reading what ships needs no extra; building needs `organizer` (abtem, ase). What ships is made by
+`python -m runner.tiers.specimens.precompute`.
 """
 
 from runner.tiers.specimens.catalog import FAMILIES

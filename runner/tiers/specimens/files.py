@@ -8,6 +8,7 @@ import numpy as np
 
 from runner.tiers.specimens.crystal import Atoms, Box, Cell, Crystal
 from runner.tiers.specimens.extra import organizer_module
+from runner.tiers.specimens.potential import known_elements
 from runner.tiers.specimens.supercell import choose_fit, fill
 from schemas.findings import refuse
 
@@ -60,13 +61,20 @@ def _read(path: Path) -> tuple[Atoms, np.ndarray[tuple[int, int], np.dtype[np.fl
             hint="check the file",
         )
     symbols = np.array(read.get_chemical_symbols(), dtype=np.str_)
-    if not (read.pbc[0] and read.pbc[1]):
+    if unknown := set(symbols.tolist()) - set(known_elements()):
+        raise refuse(
+            "INPUT_MALFORMED",
+            str(path),
+            expected="elements with a tabulated scattering factor",
+            found=", ".join(sorted(unknown)),
+            hint="replace or remove these atoms",
+        )
+    area = float(np.linalg.norm(np.cross(read.cell[0], read.cell[1])))
+    if not (read.pbc[0] and read.pbc[1] and area > 0.0):
         return Atoms(symbols, np.array(read.positions, dtype=float)), None
     # Axes with the first vector along x and the second in the xy plane; the beam is their normal.
-    turned = read.copy()
-    x = turned.cell[0] / np.linalg.norm(turned.cell[0])
-    z = np.cross(turned.cell[0], turned.cell[1])
-    z /= np.linalg.norm(z)
+    x = read.cell[0] / np.linalg.norm(read.cell[0])
+    z = np.cross(read.cell[0], read.cell[1]) / area
     axes = np.stack([x, np.cross(z, x), z], axis=1)
     return Atoms(symbols, read.positions @ axes), np.array(read.cell[:2] @ axes)[:, :2]
 

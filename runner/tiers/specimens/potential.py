@@ -22,6 +22,12 @@ MAX_PHASE_RAD = 2.5
 thin phase object describes; thickness is chosen to keep to it."""
 
 
+def known_elements() -> frozenset[str]:
+    """Symbols of the elements whose scattering factors are tabulated."""
+    lobato = organizer_module("abtem.parametrizations").LobatoParametrization()
+    return frozenset(lobato.parameters)
+
+
 def projected_potential(atoms: Atoms, box: Box, shape: tuple[int, int]) -> Array:
     """The potential projected along z, periodic in the box, shape (H, W) [V A].
 

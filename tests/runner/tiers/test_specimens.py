@@ -462,7 +462,11 @@ def test_a_molecule_stands_in_the_middle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(None, "INPUT_NOT_FOUND"), ("no structure\nat all\n", "INPUT_MALFORMED")],
+    [
+        (None, "INPUT_NOT_FOUND"),
+        ("no structure\nat all\n", "INPUT_MALFORMED"),
+        ("1\n\nX 0.0 0.0 0.0\n", "INPUT_MALFORMED"),
+    ],
 )
 def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: str | None, code: str) -> None:
     path = tmp_path / "bad.xyz"
