@@ -109,7 +109,7 @@ def test_tiers_share_no_family() -> None:
 @pytest.mark.parametrize("family", ALL_FAMILIES)
 def test_no_two_atoms_overlap(family: str, crystals: dict[str, Crystal]) -> None:
     atoms = crystals[family].atoms
-    assert distances(atoms, BOX).min() > 1.15  # the shortest bond is B-N, 1.45 A, less strain
+    assert distances(atoms, BOX).min() > 1.29  # the closest carbon atoms of the amorphous film
     assert np.all((atoms.positions[:, :2] >= 0) & (atoms.positions[:, :2] < BOX.size))
 
 
@@ -371,7 +371,7 @@ def test_amorphous_carbon_has_carbons_neighbours() -> None:
     grams = len(film) * 12.011 / 6.02214e23
     assert grams / (25.6**2 * thickness * 1e-24) == pytest.approx(DENSITY_G_CM3, rel=0.01)
     apart = distances(film, BOX)
-    assert apart.min() > 1.2
+    assert apart.min() >= 1.3 - 1e-9
     assert np.median(apart.min(axis=1)) == pytest.approx(1.42, abs=0.05)
     assert 3.0 < (apart < 1.9).sum(axis=1).mean() < 3.7
     between = ((apart > 1.85) & (apart < 2.1)).sum() / len(film)
