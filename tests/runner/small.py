@@ -136,7 +136,9 @@ def true_answers(challenge: SmallChallenge) -> dict[str, tuple[np.ndarray, Misma
     return answers
 
 
-def write_answers(path: Path, answers: Answers, *, input_sha256: str) -> Path:
+def write_answers(
+    path: Path, answers: Answers, *, input_sha256: str, algorithm: str = "test+truth"
+) -> Path:
     """A result file with these answers."""
     result = ResultFile(
         ResultAttrs(
@@ -147,7 +149,7 @@ def write_answers(path: Path, answers: Answers, *, input_sha256: str) -> Path:
         ),
         Provenance(
             runner_version="0.1.0",
-            algorithm="test+truth",
+            algorithm=algorithm,
             parameters={},
             seed=0,
             libraries={},

@@ -1,0 +1,1 @@
+"""The main job, end to end: challenge file in, submission run, result validated, scored, drawn."""

@@ -1,0 +1,158 @@
+"""Public tier -> blind view -> submission -> result -> validate -> score -> picture."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.files.result import PROGRESS_NAME, RESULT_NAME, ResultFile
+from runner.pipeline.backend import Backend
+from runner.pipeline.picture import scene_panels
+from runner.pipeline.scenarios import Say, ScenarioRun, gallery, run_uncorrected
+from runner.report.figure import save_figure
+from runner.scoring.leaderboard import Gallery
+from runner.scoring.score import score_result
+from runner.scoring.validate import validate_result
+from runner.tiers.build import TierFiles, build_tier, tier_files
+from runner.tiers.recipes import default_recipe
+from runner.tiers.strip import strip
+from schemas.base import Record
+from schemas.challenge import Tier
+from schemas.findings import ContractError
+from schemas.score import ScoreCard
+
+VIEW_NAME = "challenge.h5"
+CARD_NAME = "score.json"
+GALLERY_NAME = "scenarios.json"
+PICTURE_NAME = "report.png"
+OWN_FILES = (VIEW_NAME, RESULT_NAME, PROGRESS_NAME, CARD_NAME, GALLERY_NAME, PICTURE_NAME)
+"""What a dry run leaves in its folder, and removes from an earlier one before it begins."""
+
+DEFAULT_SCENES = 4
+DEFAULT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a dry run is to do.
+
+    Attributes:
+        algorithm: algorithm by name; None leaves the choice to the image.
+        data: folder of the tiers' files.
+        out: folder of the run's files.
+        scenes: number of scenes of the public tier.
+        seed: seed of the tier and of the algorithm.
+    """
+
+    algorithm: str | None
+    data: Path
+    out: Path
+    scenes: int = DEFAULT_SCENES
+    seed: int = DEFAULT_SEED
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A submission's result on the public tier.
+
+    Attributes:
+        card: the score card, findings of the run and of the validation included.
+        result: what of the result file is valid.
+        files: the data as the submission saw them, and the truth.
+    """
+
+    card: ScoreCard
+    result: ResultFile
+    files: TierFiles
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is shown beside the score.
+
+    Attributes:
+        gallery: PSNR and SSIM in each scenario.
+        picture: the figure's file.
+    """
+
+    gallery: Gallery
+    picture: Path
+
+
+def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
+    """Build the tier if it is absent, strip, run, validate, score; writes `score.json`.
+
+    Args:
+        plan: what to do.
+        backend: what runs the submission.
+        say: told, line by line, what is being done.
+
+    Raises:
+        ContractError: nothing could be run, or nothing of the result can be scored.
+    """
+    files = public_tier(plan, say)
+    _make_room(plan.out)
+    view = strip(files.challenge, plan.out / VIEW_NAME)
+    say(f"blind view {view}: the truth is not in it")
+    run = backend.run(view, plan.out, algorithm=plan.algorithm, seed=plan.seed)
+    if run.result is None:
+        raise ContractError(run.findings)
+    result, faults = validate_result(run.result, view)
+    if result is None:
+        raise ContractError((*run.findings, *faults))
+    say(f"result {run.result}: " + (f"{len(faults)} findings" if faults else "valid"))
+    card = score_result(run.result, files.truth).model_copy(
+        update={
+            "seconds": run.seconds,
+            "backend": backend.name,
+            "findings": (*run.findings, *faults),
+        }
+    )
+    _write(plan.out / CARD_NAME, card)
+    return Judged(card, result, TierFiles(view, files.truth))
+
+
+def report(plan: Plan, judged: Judged, backend: Backend, say: Say) -> Report:
+    """Run scenarios I and II, and draw them beside III; writes `scenarios.json`, `report.png`."""
+    card, files = judged.card, judged.files
+    with tempfile.TemporaryDirectory(dir=plan.out, prefix=".scenarios-") as folder:
+        uncorrected = run_uncorrected(
+            files, Path(folder), backend, algorithm=card.algorithm, seed=plan.seed, say=say
+        )
+    scenarios = [*uncorrected, ScenarioRun("III", judged.result.samples)]
+    found = gallery(files.truth, card.algorithm, scenarios)
+    _write(plan.out / GALLERY_NAME, found)
+    picture = plan.out / PICTURE_NAME
+    title = f"{card.algorithm}, {card.tier} tier, {card.track} track: score {card.score:.3f}"
+    save_figure(picture, scene_panels(files.truth, scenarios, found), title=title)
+    return Report(found, picture)
+
+
+def public_tier(plan: Plan, say: Say) -> TierFiles:
+    """The public tier's files, built when they are not there.
+
+    Another number of scenes or another seed than the default has a folder of its own, so that no
+    file is ever taken for another one, or overwritten.
+    """
+    folder = plan.data
+    if (plan.scenes, plan.seed) != (DEFAULT_SCENES, DEFAULT_SEED):
+        folder = folder / f"public-{plan.scenes}-scenes-seed-{plan.seed}"
+    files = tier_files(Tier.PUBLIC, folder)
+    if files.challenge.is_file() and files.truth.is_file():
+        say(f"public tier {files.challenge}")
+        return files
+    say(f"building the public tier in {folder}")
+    recipe = default_recipe(Tier.PUBLIC, seed=plan.seed, scenes=plan.scenes)
+    return build_tier(recipe, folder, progress=say)
+
+
+def _make_room(out: Path) -> None:
+    """An output folder in which nothing of an earlier run can be taken for this one's."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in OWN_FILES:
+        (out / name).unlink(missing_ok=True)
+
+
+def _write(path: Path, record: Record) -> None:
+    path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
