@@ -1,4 +1,4 @@
-"""The command line. One file a command, imported when it is asked for; nothing imports this room."""
+"""The command line. One file a command, imported when asked for; nothing imports this room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from schemas.base import CONTRACT_VERSION
-from schemas.findings import ContractError, ExitCode
+from schemas.findings import ContractError, ExitCode, refuse
 from schemas.version import __version__
 
 COMMANDS = {
@@ -27,7 +27,18 @@ COMMANDS = {
     "algorithms": "runner.cli.algorithms:algorithms",
     "schema": "runner.cli.schema:schema",
 }
-"""Command name -> "module:attribute", so that `stem4d schema` loads neither torch nor matplotlib."""
+"""Command name -> "module:attribute": `stem4d schema` loads neither torch nor matplotlib."""
+
+EXTRA_OF_PACKAGE = {
+    "docker": "host",
+    "matplotlib": "host",
+    "rich": "host",
+    "scipy": "host",
+    "skimage": "host",
+    "abtem": "organizer",
+    "ase": "organizer",
+}
+"""Which extra of stem4d brings a package that only some commands need."""
 
 
 class LazyGroup(click.Group):
@@ -62,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run_command(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a click command; returns the exit code, prints findings to stderr."""
     try:
-        outcome: Any = command.main(
-            args=list(arguments) if arguments is not None else None, standalone_mode=False
-        )
+        outcome = _call(command, arguments)
     except ContractError as error:
         print_findings(error)
         return int(error.exit_code)
@@ -79,6 +88,33 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
     except BrokenPipeError:
         return int(ExitCode.DONE)
     return outcome if isinstance(outcome, int) else int(ExitCode.DONE)
+
+
+def _call(command: click.Command, arguments: Sequence[str] | None) -> Any:
+    try:
+        return command.main(
+            args=list(arguments) if arguments is not None else None, standalone_mode=False
+        )
+    except ModuleNotFoundError as error:
+        raise extra_missing(error) from error
+
+
+def extra_missing(error: ModuleNotFoundError) -> ContractError:
+    """What to install for a package that an extra brings.
+
+    Raises:
+        ModuleNotFoundError: `error` itself, when no extra brings the package: a fault of stem4d.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRA_OF_PACKAGE:
+        raise error
+    return refuse(
+        "EXTRA_MISSING",
+        "stem4d",
+        expected=f"the Python package {package}, which this command needs",
+        found=str(error),
+        hint=f'pip install "stem4d[{EXTRA_OF_PACKAGE[package]}]"',
+    )
 
 
 def print_findings(error: ContractError) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from runner.cli import cli, run_command
+from runner.cli import cli, extra_missing, run_command
 from runner.files.challenge import open_challenge, write_challenge
 from runner.files.hdf5 import sha256_of
 from runner.report.inspection import probe_diameter_A, scan_step_A
@@ -317,9 +319,6 @@ def test_schema_prints_the_page_and_json(stem4d) -> None:
 
 
 def test_schema_loads_neither_torch_nor_matplotlib() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys; from runner.cli import cli, run_command; run_command(cli, ['schema']);"
         "print(sorted({'torch', 'h5py', 'matplotlib', 'rich'} & set(sys.modules)), file=sys.stderr)"
@@ -332,3 +331,26 @@ def test_schema_loads_neither_torch_nor_matplotlib() -> None:
         cwd=Path(__file__).parents[3],
     )
     assert done.stderr.strip() == "[]"
+
+
+# --- packages that only some commands need -------------------------------------------------------
+
+
+def test_a_missing_package_is_named_with_its_extra(
+    stem4d, small_challenge, result, monkeypatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("runner.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setitem(sys.modules, "rich.box", None)
+    done = stem4d("score", result, "--truth", small_challenge.path)
+    assert done.code == 2
+    assert "EXTRA_MISSING" in done.err
+    assert "stem4d[host]" in done.err
+
+
+def test_a_module_of_stem4d_itself_is_no_extra() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        extra_missing(
+            ModuleNotFoundError("No module named 'runner.nothing'", name="runner.nothing")
+        )
