@@ -1,0 +1,135 @@
+"""Accelerated gradient descent with restarts, and the curvature that preconditions it.
+
+Momentum as Nesterov's (k/(k+3)), restarted when it points uphill (O'Donoghue & Candes, Found.
+Comput. Math. 15, 715 (2015)): converges fast where the curvature is strong, never oscillates where
+it is not, and needs no step size to be chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from algorithms.objective import Objective
+from schemas.spec import MismatchSpec
+
+COVERAGE_FLOOR = 1e-2
+"""Least relative illumination that is trusted; what the beam hardly met moves no faster."""
+
+LOW_FREQUENCY_FLOOR = 0.05
+"""Least curvature, relative to its peak, that a step is scaled by: bounds the noise of the
+curvature's own estimate at the lowest frequencies."""
+
+RANDOM_VECTORS = 2
+"""Random vectors that the curvature's spectrum is estimated from (Hutchinson's estimator)."""
+
+
+@dataclass(frozen=True)
+class FrequencyBins:
+    """Rings of spatial frequency of an (H, W) image, for radial averages.
+
+    Attributes:
+        ring: (H, W) index of the ring of each Fourier coefficient.
+        count: number of coefficients in each ring.
+    """
+
+    ring: Tensor
+    count: Tensor
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], device: torch.device) -> FrequencyBins:
+        """Rings one sample of the longer side's frequency grid wide."""
+        rows = torch.fft.fftfreq(shape[0], device=device)
+        cols = torch.fft.fftfreq(shape[1], device=device)
+        ring = (torch.hypot(rows[:, None], cols[None, :]) * max(shape)).round().long()
+        return cls(ring, torch.bincount(ring.reshape(-1)))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Average of (H, W) values over each ring, (rings,)."""
+        total = torch.zeros(len(self.count), dtype=values.dtype, device=values.device)
+        total.index_add_(0, self.ring.reshape(-1), values.reshape(-1))
+        return total / self.count
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The Fisher information of the phase, as nearly diagonal in Fourier space.
+
+    F is modelled as D^1/2 C D^1/2 with D the relative illumination of each pixel and C a radial
+    spectrum.
+
+    Attributes:
+        spectrum: information per ring of frequency [rad^-2].
+        coverage: relative illumination D, (H, W), at most 1.
+        bins: the rings.
+    """
+
+    spectrum: Tensor
+    coverage: Tensor
+    bins: FrequencyBins
+
+    @classmethod
+    def estimate(
+        cls, objective: Objective, phi: Tensor, spec: MismatchSpec, generator: torch.Generator
+    ) -> Curvature:
+        """Estimate at a phase `phi` (H, W) from products with random vectors."""
+        illumination = objective.operator.illumination()
+        coverage = illumination / illumination.max()
+        bins = FrequencyBins.of((phi.shape[0], phi.shape[1]), phi.device)
+        whiten = coverage.clamp_min(COVERAGE_FLOOR).rsqrt()
+        power = torch.zeros_like(phi)
+        for _ in range(RANDOM_VECTORS):
+            vector = torch.randn(phi.shape, generator=generator, dtype=phi.dtype).to(phi.device)
+            product = whiten * objective.fisher_product(phi, spec, whiten * vector)
+            power += (torch.fft.fft2(vector).conj() * torch.fft.fft2(product)).real
+        covered = float((coverage > COVERAGE_FLOOR).double().mean())
+        spectrum = bins.mean(power) / (RANDOM_VECTORS * phi.numel() * covered)
+        return cls(spectrum.clamp_min(0.0), coverage, bins)
+
+    def noise_power(self) -> Tensor:
+        """Power |FFT|^2 of the maximum-likelihood image's noise, (H, W), where D is 1."""
+        floor = 1e-6 * self.spectrum.max()
+        return self.coverage.numel() / self.spectrum.clamp_min(floor)[self.bins.ring]
+
+    def preconditioner(self, prior_curvature: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """Gradient -> step; above the curvature's peak frequency the peak is used, which is safe.
+
+        Args:
+            prior_curvature: second derivative of a prior in Fourier space, (H, W), or None.
+        """
+        peak = int(self.spectrum.argmax())
+        safe = self.spectrum.clone()
+        safe[peak:] = safe[peak]
+        safe = safe.clamp_min(LOW_FREQUENCY_FLOOR * float(safe[peak]))[self.bins.ring]
+        inverse = 1 / (safe if prior_curvature is None else safe + prior_curvature)
+        whiten = self.coverage.clamp_min(COVERAGE_FLOOR).rsqrt()
+        return lambda slope: whiten * torch.fft.ifft2(torch.fft.fft2(whiten * slope) * inverse).real
+
+
+class AcceleratedDescent:
+    """Minimises a smooth function of a phase, one gradient a step.
+
+    Args:
+        start: first phase, (H, W).
+        precondition: gradient -> step of about the right length.
+    """
+
+    def __init__(self, start: Tensor, precondition: Callable[[Tensor], Tensor]) -> None:
+        self.phi = start
+        self._previous = start
+        self._precondition = precondition
+        self._age = 0
+
+    def step(self, gradient: Callable[[Tensor], tuple[float, Tensor]]) -> float:
+        """One step; returns the loss at the point where the gradient was taken."""
+        travelled = self.phi - self._previous
+        ahead = self.phi + self._age / (self._age + 3) * travelled
+        loss, slope = gradient(ahead)
+        uphill = self._age > 0 and float((slope * travelled).sum()) > 0
+        self._age = 0 if uphill else self._age + 1
+        self._previous = self.phi
+        self.phi = ahead - self._precondition(slope)
+        return loss

@@ -1,0 +1,120 @@
+"""The likelihood of a sample's counts as a function of phase and spec: values and derivatives.
+
+Everything is a sum over scan positions, taken batch by batch. Patterns that fit `KEEP_BYTES` are
+kept in memory in the form the likelihood compares with; larger scans are read again in each pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from algorithms.base import Sample
+from physics.noise import Likelihood, LikelihoodName
+from physics.operator import FarField, ForwardOperator, batches
+from schemas.spec import MismatchSpec
+
+KEEP_BYTES = 2 << 30
+"""Patterns up to this size [bytes] stay in memory: a quarter of the contract's memory limit."""
+
+
+@dataclass(frozen=True)
+class SpecInformation:
+    """First and second order of the loss in the three spec parameters, at fixed phase.
+
+    Attributes:
+        slope: dL/dp, (3,).
+        fisher: expected second derivative, (3, 3).
+        coupling: expected mixed derivative with the phase, (3, H, W).
+    """
+
+    slope: Tensor
+    fisher: Tensor
+    coupling: Tensor
+
+
+class Objective:
+    """Negative log-likelihood of one sample.
+
+    Args:
+        sample: the measurement.
+        likelihood: poisson or anscombe.
+        dtype: torch.float32 or torch.float64.
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        likelihood: LikelihoodName = LikelihoodName.POISSON,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        attrs = sample.operator.attrs
+        self.operator = ForwardOperator(sample.operator, dtype=dtype, device=sample.device)
+        self.likelihood = Likelihood(likelihood, attrs.gain, attrs.read_noise)
+        self._patterns = sample.y
+        pixels = self.operator.count * sample.operator.window**2
+        keeps = pixels * torch.finfo(dtype).bits // 8 <= KEEP_BYTES
+        self._kept = self._read(slice(0, self.operator.count)) if keeps else None
+
+    def gradient(self, phi: Tensor, spec: MismatchSpec) -> tuple[float, Tensor]:
+        """(loss, dL/dphi (H, W))."""
+        far = self.operator.far_field(spec)
+        total, slope = 0.0, torch.zeros_like(phi)
+        for index, psi, psi_hat, expected in self._passes(phi, far):
+            prepared = self._prepared(index)
+            total += float(self.likelihood.loss(expected, prepared))
+            by_intensity = self.likelihood.slope(expected, prepared)
+            slope += self.operator.pull_back(psi, psi_hat, by_intensity, far, index)
+        return total, slope
+
+    def fisher_product(self, phi: Tensor, spec: MismatchSpec, direction: Tensor) -> Tensor:
+        """Fisher information of the phase times `direction`, (H, W): J^T W J v."""
+        far = self.operator.far_field(spec)
+        product = torch.zeros_like(phi)
+        for index, psi, psi_hat, expected in self._passes(phi, far):
+            change = self.operator.directional(psi, psi_hat, direction, far, index)
+            weighted = change * self.likelihood.fisher_weight(expected)
+            product += self.operator.pull_back(psi, psi_hat, weighted, far, index)
+        return product
+
+    def spec_information(self, phi: Tensor, spec: MismatchSpec) -> SpecInformation:
+        """Slope, Fisher information and coupling to the phase of the three spec parameters."""
+        far = self.operator.far_field(spec)
+        slope = torch.zeros(3, dtype=torch.float64)
+        fisher = torch.zeros(3, 3, dtype=torch.float64)
+        coupling = torch.zeros(3, *phi.shape, dtype=phi.dtype, device=phi.device)
+        for index, psi, psi_hat, _ in self._passes(phi, far):
+            expected, derivatives = self.operator.spec_derivatives(phi, spec, index)
+            prepared = self._prepared(index)
+            by_intensity = self.likelihood.slope(expected, prepared)
+            flat = derivatives.reshape(3, -1)
+            weighted = derivatives * self.likelihood.fisher_weight(expected)
+            slope += (flat @ by_intensity.reshape(-1)).double().cpu()
+            fisher += (flat @ weighted.reshape(3, -1).T).double().cpu()
+            for part in range(3):
+                coupling[part] += self.operator.pull_back(
+                    psi, psi_hat, weighted[part], far, index
+                )
+        return SpecInformation(slope, fisher, coupling)
+
+    def _passes(
+        self, phi: Tensor, far: FarField
+    ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+        """For each batch: index, exit waves, far field, expected electrons."""
+        transmission = self.operator.transmission(phi)
+        for index in batches(self.operator.count):
+            psi = self.operator.exit_waves(transmission, far, index)
+            psi_hat = far.forward(psi)
+            expected = far.weight * (psi_hat.real.square() + psi_hat.imag.square())
+            yield index, psi, psi_hat, expected
+
+    def _prepared(self, index: slice) -> Tensor:
+        return self._read(index) if self._kept is None else self._kept[index]
+
+    def _read(self, index: slice) -> Tensor:
+        counts = self._patterns.read(index.start, index.stop)
+        return self.likelihood.prepare(self.operator.tensor(counts))
