@@ -12,6 +12,7 @@ from typing import Any
 
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
+from schemas.base import json_text
 from schemas.limits import ResourceLimits
 
 MIB = 1024 * 1024
@@ -47,10 +48,13 @@ class Job:
     seed: int = 0
 
     def environment(self) -> dict[str, str]:
-        """Environment of the container: seed, algorithm, as many threads as there are cores."""
+        """Environment of the container: seed, limits, algorithm, a thread for every core."""
+        threads = str(max(1, int(self.limits.cpus)))
         variables = {
             "STEM4D_SEED": str(self.seed),
-            "OMP_NUM_THREADS": str(max(1, int(self.limits.cpus))),
+            "STEM4D_LIMITS": json_text(self.limits),
+            "STEM4D_THREADS": threads,
+            "OMP_NUM_THREADS": threads,
         }
         if self.algorithm is not None:
             variables["STEM4D_ALGORITHM"] = self.algorithm

@@ -32,6 +32,7 @@ SLOW = '''
 import time
 import numpy as np
 from algorithms.base import Reconstruction, Sample
+from schemas.spec import MismatchSpec
 
 class Method:
     """Answers the first sample at once, and does not come to an end with the second."""
@@ -39,7 +40,7 @@ class Method:
     def solve(self, sample: Sample) -> Reconstruction:
         if sample.name != "sample_00":
             SECOND
-        return Reconstruction(np.zeros(sample.object_shape, np.float32), None)
+        return Reconstruction(np.zeros(sample.object_shape, np.float32), MismatchSpec())
 '''
 
 SAMPLES = 2
@@ -82,6 +83,7 @@ def test_same_bytes_as_in_this_process(
         assert sample.corrected_spec == outside.samples[name].corrected_spec
 
 
+@pytest.mark.slow
 def test_no_argument_at_all(docker_run: DockerRun, challenge: Path, output: Path) -> None:
     """The image's own default algorithm, as a server starts it."""
     done = docker_run(source=challenge.parent, output=output)
@@ -100,13 +102,16 @@ def test_help(docker_run: DockerRun) -> None:
 def refused(
     done: subprocess.CompletedProcess[str], code: ExitCode, *words: str, output: Path | None = None
 ) -> None:
-    """The exit code; a finding with its four parts and these words; nothing half-written."""
+    """The exit code; a finding with its four parts and these words; no sample in the output."""
     assert done.returncode == code, f"{done.returncode}\n{done.stderr}"
     for word in ("expected:", "found:", "do:", *words):
         assert word in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     if output is not None:
-        assert list(output.iterdir()) == []
+        assert {path.name for path in output.iterdir()} <= {"result.h5", "progress.jsonl"}
+        if (output / "result.h5").exists():
+            with h5py.File(output / "result.h5") as file:
+                assert list(file) == []
 
 
 def test_nothing_mounted(docker_run: DockerRun, output: Path) -> None:
@@ -226,7 +231,9 @@ def test_an_error_of_the_algorithm(
 def test_nan_is_not_written(
     docker_run: DockerRun, build_submission: Any, challenge: Path, output: Path
 ) -> None:
-    second = "return Reconstruction(np.full(sample.object_shape, np.nan, np.float32), None)"
+    second = (
+        "return Reconstruction(np.full(sample.object_shape, np.nan, np.float32), MismatchSpec())"
+    )
     submission = build_submission(SLOW.replace("SECOND", second))
     done = docker_run(source=challenge.parent, output=output, use=submission)
     assert done.returncode in (ExitCode.ALGORITHM, ExitCode.RESULT)
