@@ -43,7 +43,7 @@ def card_table(card: ScoreCard) -> Table:
         "",
         "",
         *_errors(card.spec_error, spec_names),
-        number(card.seconds, 1),
+        "",
     ]
     title = f"{card.algorithm} on {card.tier}, {card.track} track"
     rows = [_sample_row(sample, spec_names) for sample in card.samples]
@@ -70,8 +70,10 @@ def _errors(errors: Mapping[str, float], names: Sequence[str]) -> list[str]:
 
 
 def standing_text(card: ScoreCard) -> str:
-    """The score and its place among the published rows, in two lines."""
+    """The score, its place among the published rows, and what the run took."""
+    where = f" in a {card.backend}" if card.backend else ""
     return (
         f"score {card.score:.4f}: rank {standing(card)} beside the published"
-        f" {card.tier} rows ({card.track} track)\n{NOT_THE_SAME_DATA}"
+        f" {card.tier} rows ({card.track} track); {number(card.seconds, 1)} s{where}\n"
+        f"{NOT_THE_SAME_DATA}"
     )

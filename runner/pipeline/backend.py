@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from algorithms.registry import DEFAULT_ALGORITHM
+from runner.container.run import RunOptions, run_challenge
 from runner.files.result import RESULT_NAME
 from runner.harness.engine import connect, find_image
 from runner.harness.options import Job
@@ -70,6 +73,31 @@ class ContainerBackend:
         run = run_container(job, on_log=self.on_log)
         result = output / RESULT_NAME
         return Execution(result if result in run.outputs else None, run.seconds, run.findings)
+
+
+@dataclass(frozen=True)
+class ProcessBackend:
+    """This process: the same function as in the container, without a sandbox around it.
+
+    Attributes:
+        limits: only its wall times hold here.
+    """
+
+    limits: ResourceLimits
+    name: BackendName = "process"
+
+    def run(self, challenge: Path, output: Path, *, algorithm: str | None, seed: int) -> Execution:
+        """Run the algorithm; what it finished before an error is kept, as in a container."""
+        options = RunOptions(algorithm or DEFAULT_ALGORITHM, seed, self.limits)
+        begin = time.monotonic()
+        findings: tuple[Finding, ...] = ()
+        try:
+            run_challenge(challenge, output, options)
+        except ContractError as error:
+            findings = error.findings
+        result = output / RESULT_NAME
+        seconds = time.monotonic() - begin
+        return Execution(result if result.is_file() else None, seconds, findings)
 
 
 def image_or_reason(image: str) -> str | None:

@@ -99,7 +99,7 @@ def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
     if run.result is None:
         raise ContractError(run.findings)
     result, faults = validate_result(run.result, view)
-    if result is None:
+    if result is None or not result.samples:
         raise ContractError((*run.findings, *faults))
     say(f"result {run.result}: " + (f"{len(faults)} findings" if faults else "valid"))
     card = score_result(run.result, files.truth).model_copy(

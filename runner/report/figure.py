@@ -225,7 +225,7 @@ def _draw_truth(axes: Axes, panel: ScenePanel, *, norm: Normalize) -> None:
 def _draw_scenario(axes: Axes, panel: ScenePanel, *, name: str, norm: Normalize) -> None:
     image = panel.images.get(name)
     if image is None:
-        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no result", transform=axes.transAxes, ha="center", fontsize=FONT_PT)
         return
     axes.imshow(image.x_hat, cmap=OBJECT_MAP, norm=norm, interpolation="nearest")
     if image.psnr_db is not None and image.ssim is not None:

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
 
-from runner.cli import cli, extra_missing, run_command
+from runner.cli import extra_missing
 from runner.files.challenge import open_challenge, write_challenge
 from runner.files.hdf5 import sha256_of
 from runner.report.inspection import probe_diameter_A, scan_step_A
 from runner.tiers.strip import strip
 from schemas import MismatchSpec, ScoreCard, record_from_json
 from tests.runner.small import make_operator, write_answers
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def stem4d(capsys, monkeypatch) -> Callable[..., Outcome]:
-    """Run a command in this process."""
-
-    def call(*arguments: object) -> Outcome:
-        words = [str(argument) for argument in arguments]
-        monkeypatch.setattr("sys.argv", ["stem4d", *words])
-        capsys.readouterr()
-        code = run_command(cli, words)
-        return Outcome(code, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture

@@ -1,0 +1,157 @@
+"""`stem4d dry-run`: the whole way on the public tier, before anything is submitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from schemas.findings import ContractError, ExitCode
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from runner.pipeline.backend import Backend
+    from runner.scoring.leaderboard import Gallery, GalleryRow
+    from schemas.limits import ResourceLimits
+
+SCENARIOS = ("I", "II", "III")
+
+
+@click.command(name="dry-run")
+@click.option(
+    "--algorithm",
+    metavar="NAME",
+    help="RECONSTRUCTOR[+CALIBRATOR], or FILE.py:CLASS[+CALIBRATOR]."
+    "  [default: the image's own choice; in this process ptychography+gradient]",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data"),
+    show_default=True,
+    help="Folder of the public tier; it is built there when it is absent.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("dry-run"),
+    show_default=True,
+    help="Folder for result.h5, score.json, scenarios.json and report.png.",
+)
+@click.option("--scenes", type=click.IntRange(1, 999), default=4, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the tier (scenes, mismatch, noise) and of the algorithm.",
+)
+@click.option(
+    "--limits",
+    "limits_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file of limits.  [default: the contract's]",
+)
+@click.option("--image", help="Run this image.  [default: stem4d:latest, where there is one]")
+@click.option("--no-docker", is_flag=True, help="Run in this process, without a container.")
+@click.option("--no-report", is_flag=True, help="Skip scenarios I and II and the picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, a ScoreCard.")
+def dry_run(
+    *,
+    algorithm: str | None,
+    data: Path,
+    out: Path,
+    scenes: int,
+    seed: int,
+    limits_file: Path | None,
+    image: str | None,
+    no_docker: bool,
+    no_report: bool,
+    as_json: bool,
+) -> int:
+    """Build the public tier, run a submission on it, validate, score and draw the result.
+
+    In a container where an engine answers and has the image, else in this process; it says which.
+    """
+    from runner.cli.cards import card_table, standing_text
+    from runner.cli.output import note, print_record, print_tables
+    from runner.harness.limits import load_limits
+    from runner.pipeline.dry_run import Plan, report, run_and_judge
+
+    limits = load_limits(limits_file)
+    backend = _backend(image, limits, no_docker=no_docker)
+    plan = Plan(algorithm, data, out, scenes, seed)
+    judged = run_and_judge(plan, backend, note)
+    card = judged.card
+    for item in card.findings:
+        note(item.text())
+    if as_json:
+        print_record(card)
+    else:
+        print_tables(card_table(card))
+    note(standing_text(card))
+    if not no_report:
+        made = report(plan, judged, backend, note)
+        if not as_json:
+            print_tables(_scenario_table(made.gallery))
+        note(f"picture {made.picture}")
+    return int(ContractError(card.findings).exit_code if card.findings else ExitCode.DONE)
+
+
+def _backend(image: str | None, limits: ResourceLimits, *, no_docker: bool) -> Backend:
+    """The backend that was asked for, or the one that is there; says which, and why."""
+    from runner.cli.output import note
+    from runner.pipeline.backend import (
+        DEFAULT_IMAGE,
+        ContainerBackend,
+        ProcessBackend,
+        image_or_reason,
+    )
+
+    if no_docker and image is not None:
+        raise click.UsageError("--image and --no-docker exclude each other")
+    if no_docker:
+        note("backend: this process (--no-docker)")
+        return ProcessBackend(limits)
+    reason = None if image is not None else image_or_reason(DEFAULT_IMAGE)
+    if reason is not None:
+        note(f"backend: this process, for no container can be run here ({reason})")
+        return ProcessBackend(limits)
+    chosen = image or DEFAULT_IMAGE
+    note(f"backend: container of {chosen}, network none, {_limits_text(limits)}")
+    return ContainerBackend(chosen, limits, lambda text: click.echo(text, err=True, nl=False))
+
+
+def _limits_text(limits: ResourceLimits) -> str:
+    return (
+        f"{limits.memory_mib} MiB, {limits.cpus:g} CPUs, {limits.pids} pids,"
+        f" {limits.wall_s:g} s" + (", GPU" if limits.gpu else "")
+    )
+
+
+def _scenario_table(local: Gallery) -> Table:
+    """PSNR and SSIM in each scenario, beside the page's gallery of its own baseline."""
+    from runner.cli.output import make_table
+    from runner.scoring.leaderboard import published
+
+    page = published().gallery
+    columns = ["method", "scene", *(f"{n} {what}" for n in SCENARIOS for what in ("dB", "SSIM"))]
+    rows = [
+        [gallery.method, row.scene, *_scenario_cells(row)]
+        for gallery in (local, page)
+        for row in (*gallery.scenes, gallery.mean)
+    ]
+    title = f"scenarios; {page.method}: the page's gallery, other data"
+    return make_table(title, columns, rows, left=2)
+
+
+def _scenario_cells(row: GalleryRow) -> list[str]:
+    from runner.cli.output import number
+
+    cells = []
+    for name in SCENARIOS:
+        found = row.scenarios.get(name)
+        cells += [number(found.psnr_db, 2), number(found.ssim, 3)] if found else ["-", "-"]
+    return cells
