@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from physics.geometry import DetectorGeometry
@@ -31,6 +31,28 @@ DEFAULT_BATCH = 64
 def batches(count: int, size: int = DEFAULT_BATCH) -> Iterator[slice]:
     """Slices that cover `range(count)` in order."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def dft_matrix(q: NDArray[np.float64], n: int) -> NDArray[np.complex128]:
+    """A[d, j] = exp(-2 pi i q(d) (j - n//2) / n) / sqrt(n): the far field at frequencies q.
+
+    Args:
+        q: spatial frequency of each detector row or column [nominal pixels], (K,).
+        n: side of the probe window [pixels].
+    """
+    matrix: NDArray[np.complex128] = np.exp(
+        -2j * np.pi / n * np.outer(q, np.arange(n) - n // 2)
+    ) / math.sqrt(n)
+    return matrix
+
+
+def vacuum_pattern(ideal: IdealOperator, spec: MismatchSpec) -> NDArray[np.float64]:
+    """Pattern (Ky, Kx) of the probe without a specimen, for one electron."""
+    geometry = DetectorGeometry(ideal.window, spec)
+    left, right = (dft_matrix(q, ideal.window) for q in geometry.frequencies())
+    wave = left @ ideal.probe.astype(np.complex128) @ right.T
+    pattern: NDArray[np.float64] = geometry.area_element * (wave.real**2 + wave.imag**2)
+    return pattern
 
 
 @dataclass(frozen=True)
@@ -202,16 +224,13 @@ class ForwardOperator:
         return total
 
     def _matrices(self, geometry: DetectorGeometry) -> tuple[Tensor, Tensor]:
-        """(A_y, A_x^T), each (n, n)."""
-        q_y, q_x = geometry.frequencies()
-        return self._matrix(q_y), self._matrix(q_x).T.contiguous()
-
-    def _matrix(self, q: ArrayLike) -> Tensor:
-        """A[d, j] = exp(-2 pi i q(d) (j - n//2) / n) / sqrt(n), computed in float64."""
+        """(A_y, A_x^T), each (n, n); computed in float64."""
         n = self.ideal.window
-        phase = np.outer(np.asarray(q, dtype=np.float64), np.arange(n) - n // 2)
-        matrix = np.exp(-2j * np.pi / n * phase) / math.sqrt(n)
-        return torch.as_tensor(matrix).to(self.device, self._complex)
+        left, right = (dft_matrix(q, n) for q in geometry.frequencies())
+        return (
+            torch.as_tensor(left).to(self.device, self._complex),
+            torch.as_tensor(right.T.copy()).to(self.device, self._complex),
+        )
 
     def _flat_index(self, index: slice | Tensor) -> Tensor:
         """Flattened object pixels of the windows, (B, n, n); wrapped when periodic."""

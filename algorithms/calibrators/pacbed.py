@@ -1,7 +1,7 @@
 """The bright-field disk fitted to the position-averaged pattern (PACBED): one pass, no specimen.
 
-The average over the scan is modelled as a disk of the known radius under the detector's map, with a
-smooth rim, on a background that falls from the axis. The specimen's scattering is not modelled, so
+The average over the scan is modelled as the probe's own pattern under the detector's map, on a
+background that falls from the axis. What the specimen scatters within the disk is not modelled, so
 the estimate is biased by it: this is a start for `gradient`, and a peer to be beaten.
 """
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from algorithms.base import Calibration, Sample
 from physics.geometry import DetectorGeometry
+from physics.operator import vacuum_pattern
 from schemas.spec import PARAMETERS, MismatchSpec
 
 Float64 = NDArray[np.float64]
@@ -25,8 +26,11 @@ FIT_RADIUS = 1.6
 BLOCK = 512
 """Patterns read at a time."""
 
-START_RIM_PX = 0.6
-"""First guess of the rim's half width [pixels]."""
+RING_RADIUS = 1.3
+"""Beyond this many disk radii lies the background alone."""
+
+NOISE_FLOOR = 0.01
+"""Variance, relative to the pattern's peak, added to each pixel's own."""
 
 MAX_STEPS = 60
 TOLERANCE = 1e-7
@@ -39,9 +43,8 @@ class Pacbed:
 
     def estimate(self, sample: Sample) -> Calibration:
         """The mismatch, with standard errors from the fit's own residual."""
-        average = pacbed(sample)
-        spec, errors, rim_px = fit_disk(average, sample)
-        return Calibration(spec.clipped(sample.ranges), errors, {"rim_px": rim_px})
+        spec, errors = fit_disk(pacbed(sample), sample)
+        return Calibration(spec.clipped(sample.ranges), errors)
 
 
 def pacbed(sample: Sample) -> Float64:
@@ -53,26 +56,31 @@ def pacbed(sample: Sample) -> Float64:
     return total / (ny * nx)
 
 
-def fit_disk(average: Float64, sample: Sample) -> tuple[MismatchSpec, dict[str, float], float]:
-    """Fit the disk: (spec, standard errors, rim's half width [pixels])."""
-    radius, n = sample.operator.disk_radius_px, sample.operator.window
-    offsets = np.arange(n) - n // 2
-    distance = np.hypot(offsets[:, None], offsets[None, :])
-    reach = FIT_RADIUS * radius + _largest_offset(sample)
+def fit_disk(average: Float64, sample: Sample) -> tuple[MismatchSpec, dict[str, float]]:
+    """Fit the disk to a pattern (Ky, Kx): (spec, standard errors per parameter)."""
+    ideal, n = sample.operator, sample.operator.window
+    axis = np.arange(n) - n // 2
+    distance = np.hypot(axis[:, None], axis[None, :])
+    reach = FIT_RADIUS * ideal.disk_radius_px + _largest_offset(sample)
     used = distance <= reach
-    weight = 1 / np.sqrt(average[used] + 0.01 * average.max())
-    level = float(average[distance <= radius / 2].mean())
-    outside = float(average[used & (distance > 1.3 * radius)].mean())
-    middle = MismatchSpec.from_values(sample.ranges.midpoint()).vector()
+    sigma = np.sqrt(average[used] + NOISE_FLOOR * average.max())
+    middle = MismatchSpec.from_values(sample.ranges.midpoint())
+    ring = used & (distance > RING_RADIUS * ideal.disk_radius_px)
+    background = float(average[ring].mean())
+    height = float(average.max() / vacuum_pattern(ideal, middle).max())
 
     def residual(p: Float64) -> Float64:
-        return (_model(p, radius, n)[used] - average[used]) * weight
+        spec = _bounded(p[0], p[1], p[2], n)
+        q_y, q_x = DetectorGeometry(n, spec).frequencies()
+        q2 = (q_y[:, None] ** 2 + q_x[None, :] ** 2) / ideal.disk_radius_px**2
+        model = p[3] * vacuum_pattern(ideal, spec) + p[4] * np.exp(0.5 * (1 - q2))
+        difference: Float64 = (model - average)[used] / sigma
+        return difference
 
-    start = np.array([*middle, level, outside, START_RIM_PX])
+    start = np.array([*middle.vector(), height, background])
     solution, covariance = _least_squares(residual, start)
     errors = dict(zip(PARAMETERS, np.sqrt(np.diag(covariance))[:3].tolist(), strict=True))
-    spec = MismatchSpec.from_vector((solution[0], solution[1], solution[2]))
-    return spec, errors, float(abs(solution[5]))
+    return _bounded(solution[0], solution[1], solution[2], n), errors
 
 
 def _largest_offset(sample: Sample) -> float:
@@ -82,19 +90,15 @@ def _largest_offset(sample: Sample) -> float:
     return max(abs(ranges["center_offset"].min), abs(ranges["center_offset"].max))
 
 
-def _model(p: Float64, radius: float, n: int) -> Float64:
-    """Disk of height p[3] and rim p[5] on a background p[4] that falls with the radius."""
-    # Bounded, so that a step of the fit can never leave the physical range of the record.
-    spec = MismatchSpec.from_vector(
-        (float(np.clip(p[0], -40, 40)), float(np.clip(p[1], -n, n)), float(np.clip(p[2], -0.4, 0.4)))
+def _bounded(length: float, offset: float, ellipse: float, n: int) -> MismatchSpec:
+    """A spec kept within the record's physical bounds, whatever step the fit tries."""
+    return MismatchSpec.from_vector(
+        (
+            float(np.clip(length, -40, 40)),
+            float(np.clip(offset, -n, n)),
+            float(np.clip(ellipse, -0.4, 0.4)),
+        )
     )
-    q_y, q_x = DetectorGeometry(n, spec).frequencies()
-    q = np.hypot(q_y[:, None], q_x[None, :])
-    rim = max(abs(p[5]), 0.05)
-    disk = 0.5 * (1 - np.tanh((q - radius) / rim))
-    background = np.exp(-0.5 * ((q / radius) ** 2 - 1))
-    result: Float64 = p[3] * disk + p[4] * background
-    return result
 
 
 def _least_squares(

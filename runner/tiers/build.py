@@ -10,15 +10,10 @@ import numpy as np
 
 from runner.files.challenge import ChallengeSample, write_challenge
 from runner.tiers.simulate import ideal_operator, simulate
-from runner.tiers.specimens import (
-    Specimen,
-    draw_specimen,
-    from_structure_file,
-    public_specimen,
-)
+from runner.tiers.specimens import Specimen, draw_specimen, from_structure_file
 from schemas.base import CONTRACT_VERSION, VARIANT
 from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
-from schemas.recipes import Profile, TierRecipe
+from schemas.recipes import TierRecipe
 from schemas.spec import MismatchSpec, SpecRanges
 
 DATASET_VERSION = "1.0"
@@ -117,21 +112,9 @@ def _specimen(
     recipe: TierRecipe, number: int, structures: Sequence[Path], rng: np.random.Generator
 ) -> Specimen:
     profile = recipe.profile
-    grid = {"shape": profile.object_shape, "sampling_A": profile.sampling_A}
+    grid = (profile.object_shape, profile.sampling_A)
     if structures:
         path = structures[number % len(structures)]
-        return from_structure_file(path, rng, energy_eV=profile.energy_eV, **grid)
+        return from_structure_file(path, rng, *grid, energy_eV=profile.energy_eV)
     family = recipe.families[number % len(recipe.families)]
-    if recipe.tier == Tier.PUBLIC and _ships(profile):
-        return public_specimen(family, rng)
-    return draw_specimen(family, rng, energy_eV=profile.energy_eV, **grid)
-
-
-def _ships(profile: Profile) -> bool:
-    """Whether the package's precomputed specimens fit the profile."""
-    default = Profile()
-    return (profile.object_shape, profile.sampling_A, profile.energy_eV) == (
-        default.object_shape,
-        default.sampling_A,
-        default.energy_eV,
-    )
+    return draw_specimen(family, rng, *grid, energy_eV=profile.energy_eV)

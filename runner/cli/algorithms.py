@@ -1,0 +1,29 @@
+"""`stem4d algorithms`: what can be run, one line each; imports none of it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from algorithms.registry import CALIBRATORS, DEFAULT_ALGORITHM, RECONSTRUCTORS, installed
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object")
+def algorithms(as_json: bool) -> None:
+    """List reconstructors and calibrators; NAME+CALIBRATOR composes them."""
+    listed = {
+        "reconstructors": {name: entry.summary for name, entry in RECONSTRUCTORS.items()},
+        "calibrators": {name: entry.summary for name, entry in CALIBRATORS.items()},
+        "installed": installed(),
+    }
+    if as_json:
+        click.echo(json.dumps({"default": DEFAULT_ALGORITHM, **listed}))
+        return
+    for title, entries in listed.items():
+        if entries:
+            click.echo(f"{title}:")
+            for name, summary in entries.items():
+                click.echo(f"  {name:<16} {summary}")
+    click.echo(f"\ndefault: {DEFAULT_ALGORITHM}; your own: path/to/file.py:ClassName[+CALIBRATOR]")

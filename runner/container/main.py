@@ -1,0 +1,120 @@
+"""The `run` command: what the image's ENTRYPOINT and `stem4d run` do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import click
+
+from algorithms.registry import DEFAULT_ALGORITHM
+from schemas.findings import ContractError, ExitCode, refuse
+from schemas.limits import ResourceLimits
+
+DEFAULT_INPUT = Path("/input")
+DEFAULT_OUTPUT = Path("/output")
+
+
+@click.command()
+@click.argument("input_path", required=False, type=click.Path(path_type=Path), metavar="[INPUT]")
+@click.argument("output_path", required=False, type=click.Path(path_type=Path), metavar="[OUTPUT]")
+@click.option("--input", "input_option", type=click.Path(path_type=Path), help="Challenge file, or the folder that holds one [default: /input]")
+@click.option("--output", "output_option", type=click.Path(path_type=Path), help="Folder for result.h5 and progress.jsonl [default: /output]")
+@click.option("--algorithm", envvar="STEM4D_ALGORITHM", default=DEFAULT_ALGORITHM, show_default=True, help="NAME[+CALIBRATOR], or path/to/file.py:ClassName [env: STEM4D_ALGORITHM]")
+@click.option("--seed", envvar="STEM4D_SEED", default=0, show_default=True, type=click.IntRange(min=0), help="Random seed [env: STEM4D_SEED]")
+@click.option("--resume", is_flag=True, help="Go on from a partial result of the same run")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout at the end")
+@click.option("--quiet", is_flag=True, help="No progress on stderr")
+def run(
+    input_path: Path | None,
+    output_path: Path | None,
+    input_option: Path | None,
+    output_option: Path | None,
+    algorithm: str,
+    seed: int,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Reconstruct every sample of a challenge file and write result.h5.
+
+    INPUT is a challenge file or a folder with exactly one; OUTPUT is a folder. The result is
+    complete and valid after each sample, so a run that is stopped loses only the sample in hand.
+    """
+    source = find_challenge(input_option or input_path or DEFAULT_INPUT)
+    folder = output_option or output_path or DEFAULT_OUTPUT
+    # torch is loaded here, after the arguments are known to be good.
+    from runner.container.run import RunOptions, run_challenge
+
+    options = RunOptions(
+        algorithm=algorithm,
+        seed=seed,
+        limits=limits_from_environment(),
+        resume=resume,
+        quiet=quiet,
+        nonce=os.environ.get("STEM4D_NONCE"),
+    )
+    result = run_challenge(source, folder, options)
+    if as_json:
+        click.echo(json.dumps({"result": str(result), "algorithm": algorithm, "seed": seed}))
+    elif not quiet:
+        click.echo(f"wrote {result}", err=True)
+    return int(ExitCode.DONE)
+
+
+def find_challenge(path: Path) -> Path:
+    """The challenge file at `path`, or the only one in that folder.
+
+    Raises:
+        ContractError: INPUT_NOT_FOUND or INPUT_AMBIGUOUS.
+    """
+    if path.is_file():
+        return path
+    found = sorted(path.glob("*.h5")) if path.is_dir() else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise refuse(
+            "INPUT_AMBIGUOUS",
+            str(path),
+            expected="one .h5 file",
+            found=", ".join(entry.name for entry in found),
+            hint="name the file: --input FOLDER/FILE.h5",
+        )
+    what = sorted(entry.name for entry in path.iterdir())[:10] if path.is_dir() else None
+    raise refuse(
+        "INPUT_NOT_FOUND",
+        str(path),
+        expected="a challenge file (.h5), or a folder with one",
+        found="no such path" if what is None else f"a folder with {', '.join(what) or 'nothing'}",
+        hint="mount the folder that holds it: docker run -v /path/to/folder:/input:ro ...; or give"
+        " --input PATH",
+    )
+
+
+def limits_from_environment() -> ResourceLimits:
+    """The limits that the harness passes as JSON in STEM4D_LIMITS, or the contract's."""
+    text = os.environ.get("STEM4D_LIMITS")
+    return ResourceLimits() if not text else ResourceLimits.model_validate_json(text)
+
+
+def main() -> int:
+    """Entry point of the image; returns the exit code."""
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    try:
+        outcome = run.main(prog_name="stem4d", standalone_mode=False)
+    except ContractError as error:
+        for item in error.findings:
+            click.echo(item.text(), err=True)
+        return int(error.exit_code)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        return int(ExitCode.ALGORITHM)
+    return outcome if isinstance(outcome, int) else int(ExitCode.DONE)

@@ -1,0 +1,99 @@
+"""Progress: one JSON line per finished sample for programs, one line with an ETA for people."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from runner.files.hdf5 import output_error
+from schemas.base import json_text
+from schemas.result import ProgressLine
+
+REDRAW_S = 0.5
+"""Shortest time between two updates of the line on a terminal [s]."""
+
+LOG_S = 30.0
+"""The same where stderr is no terminal, for example in a container's log [s]."""
+
+
+@dataclass
+class Progress:
+    """Counts samples and tells how far the run is.
+
+    Attributes:
+        total: number of samples.
+        file: `progress.jsonl`.
+        stream: where people read, stderr.
+        quiet: tell people nothing.
+    """
+
+    total: int
+    file: Path
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    quiet: bool = False
+    _done: int = 0
+    _seconds: list[float] = field(default_factory=list)
+    _sample: str = ""
+    _started: float = 0.0
+    _shown: float = 0.0
+    _open_line: bool = False
+
+    def begin(self, sample: str) -> None:
+        """A sample begins."""
+        self._sample, self._started = sample, time.monotonic()
+        self._shown = self._started
+
+    def update(self, fraction: float) -> None:
+        """The running sample is `fraction` done; shown from time to time."""
+        now = time.monotonic()
+        terminal = self.stream.isatty()
+        if self.quiet or now - self._shown < (REDRAW_S if terminal else LOG_S):
+            return
+        self._shown = now
+        fraction = min(max(fraction, 0.0), 1.0)
+        spent = now - self._started
+        left = spent / fraction - spent if fraction > 0 else float("nan")
+        left += self._mean() * (self.total - self._done - 1)
+        eta = f", about {left:.0f} s left" if left == left else ""
+        text = f"{self._sample} ({self._done + 1} of {self.total}): {100 * fraction:.0f} %{eta}"
+        self.stream.write(f"\r{text:<78}" if terminal else f"{text}\n")
+        self.stream.flush()
+        self._open_line = terminal
+
+    def finish(self, *, resumed: bool = False) -> None:
+        """The sample is written; appends a line to the progress file.
+
+        Raises:
+            ContractError: the file cannot be written.
+        """
+        seconds = 0.0 if resumed else time.monotonic() - self._started
+        self._done += 1
+        if not resumed:
+            self._seconds.append(seconds)
+        line = ProgressLine(
+            sample=self._sample,
+            index=self._done,
+            total=self.total,
+            seconds=round(seconds, 3),
+            eta_s=round(self._mean() * (self.total - self._done), 3),
+            resumed=resumed,
+        )
+        try:
+            with self.file.open("a", encoding="utf-8") as stream:
+                stream.write(json_text(line) + "\n")
+        except OSError as error:
+            raise output_error(self.file, error) from error
+        if not self.quiet:
+            lead = "\r" if self._open_line else ""
+            what = "kept from an earlier run" if resumed else f"{seconds:.1f} s"
+            left = f", about {line.eta_s:.0f} s left" if line.index < line.total else ""
+            text = f"{self._sample} done, {line.index} of {line.total}: {what}{left}"
+            self.stream.write(f"{lead}{text:<78}\n" if lead else f"{text}\n")
+            self.stream.flush()
+            self._open_line = False
+
+    def _mean(self) -> float:
+        return sum(self._seconds) / len(self._seconds) if self._seconds else 0.0

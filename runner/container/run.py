@@ -1,0 +1,332 @@
+"""One run: every sample of a challenge file through an algorithm into a result file.
+
+The same function serves the container, `stem4d run` and the dry-run in process.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.base import Algorithm, Reconstruction, Sample
+from algorithms.registry import DEFAULT_ALGORITHM, load_algorithm, parameters_of
+from runner.container import environment
+from runner.container.progress import Progress
+from runner.container.stop import StopRequestedError, StopSignal
+from runner.files.challenge import Challenge, ChallengeSample, open_challenge
+from runner.files.hdf5 import output_error, sha256_of
+from runner.files.result import (
+    PROGRESS_NAME,
+    RESULT_NAME,
+    ResultFile,
+    SampleResult,
+    read_result,
+    write_result,
+)
+from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, VARIANT, json_text
+from schemas.findings import ContractError, finding, refuse
+from schemas.limits import ResourceLimits
+from schemas.result import Provenance, ResultAttrs, RunInfo, SampleRun
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is made.
+
+    Attributes:
+        algorithm: name, entry point or `file.py:Class`.
+        seed: random seed.
+        limits: where the wall times come from.
+        resume: go on from the result file that is there.
+        quiet: no progress on stderr.
+        nonce: token that the result must carry, when the organiser gave one.
+    """
+
+    algorithm: str = DEFAULT_ALGORITHM
+    seed: int = 0
+    limits: ResourceLimits = ResourceLimits()
+    resume: bool = False
+    quiet: bool = False
+    nonce: str | None = None
+
+
+def run_challenge(source: Path, folder: Path, options: RunOptions) -> Path:
+    """Run an algorithm over a challenge file; returns the path of the result file.
+
+    The result file is complete and valid after each sample. A signal to stop ends the run after the
+    write that is under way.
+
+    Args:
+        source: challenge file.
+        folder: output folder, made when it is not there.
+        options: algorithm, seed, limits.
+
+    Raises:
+        ContractError: bad input, an algorithm that fails or returns something invalid, a limit, or
+            an output folder that cannot be written. What was finished stays in the result file.
+    """
+    began, started = time.monotonic(), datetime.now(UTC)
+    environment.prepare(options.seed)
+    with StopSignal() as stop, open_challenge(source) as challenge:
+        try:
+            _Run(challenge, folder, options, stop, began, started).all_samples()
+        except StopRequestedError:
+            raise refuse(
+                "STOPPED",
+                str(folder / RESULT_NAME),
+                expected="a run to its end",
+                found="a signal to stop (SIGTERM or Ctrl-C)",
+                hint="the samples that were finished are in the result file; --resume goes on",
+            ) from None
+    return folder / RESULT_NAME
+
+
+class _Run:
+    """State of one run."""
+
+    def __init__(
+        self,
+        challenge: Challenge,
+        folder: Path,
+        options: RunOptions,
+        stop: StopSignal,
+        began: float,
+        started: datetime,
+    ) -> None:
+        self._challenge, self._folder, self._options = challenge, folder, options
+        self._stop, self._began, self._started = stop, began, started
+        self._algorithm: Algorithm = load_algorithm(options.algorithm)
+        self._provenance = Provenance(
+            runner_version=environment.runner_version(),
+            algorithm=options.algorithm,
+            parameters=_plain(parameters_of(self._algorithm)),
+            seed=options.seed,
+            libraries=environment.libraries(),
+            input_sha256=sha256_of(challenge.path),
+            nonce=options.nonce,
+        )
+        self._results: dict[str, SampleResult] = {}
+        self._seconds: dict[str, SampleRun] = {}
+
+    def all_samples(self) -> None:
+        """Every sample in turn."""
+        path = self._folder / RESULT_NAME
+        make_output(self._folder)
+        kept = self._earlier(path)
+        lines = self._folder / PROGRESS_NAME
+        try:
+            lines.unlink(missing_ok=True)
+        except OSError as error:
+            raise output_error(lines, error) from error
+        progress = Progress(len(self._challenge.names), lines, quiet=self._options.quiet)
+        setup = getattr(self._algorithm, "setup", None)
+        if setup is not None:
+            _guarded(setup, "setup()")
+        self._setup_seconds = time.monotonic() - self._began
+        self._write(path)
+        for name in self._challenge.names:
+            progress.begin(name)
+            if name in kept.samples:
+                self._results[name] = kept.samples[name]
+                self._seconds[name] = kept.seconds[name]
+                with self._stop.held():
+                    self._write(path)
+                    progress.finish(resumed=True)
+                continue
+            result, seconds = self._solve(self._challenge.sample(name), progress)
+            with self._stop.held():
+                self._results[name] = result
+                self._seconds[name] = SampleRun(seconds=round(seconds, 3))
+                self._write(path)
+                progress.finish()
+
+    def _solve(self, source: ChallengeSample, progress: Progress) -> tuple[SampleResult, float]:
+        limits = self._options.limits
+        begin = time.monotonic()
+        deadline = min(begin + limits.sample_wall_s, self._began + limits.wall_s)
+        sample = Sample(
+            name=source.name,
+            y=source.y,
+            operator=source.operator,
+            ranges=source.ranges,
+            seed=self._options.seed,
+            device=environment.device(),
+            deadline=deadline,
+            true_spec=source.true_spec,
+            progress=progress.update,
+        )
+        outcome = _guarded(lambda: self._algorithm.solve(sample), source.name)
+        seconds = time.monotonic() - begin
+        return checked(outcome, sample), seconds
+
+    def _write(self, path: Path) -> None:
+        run_info = RunInfo(
+            started_utc=self._started.isoformat(timespec="seconds"),
+            host=environment.host(),
+            device=environment.device(),
+            threads=environment.threads(),
+            setup_seconds=round(self._setup_seconds, 3),
+            peak_memory_mib=round(environment.peak_memory_mib(), 1),
+            samples=self._seconds,
+        )
+        attrs = ResultAttrs(
+            variant=VARIANT,
+            tier=self._challenge.attrs.tier,
+            submission_type="reconstruction",
+            contract_version=CONTRACT_VERSION,
+        )
+        write_result(path, ResultFile(attrs, self._provenance, run_info, self._results))
+
+    def _earlier(self, path: Path) -> _Kept:
+        """Finished samples of an earlier run with the same provenance, when asked to resume."""
+        if not self._options.resume or not path.is_file():
+            return _Kept({}, {})
+        earlier, _ = read_result(path, self._challenge)
+        if earlier is None or earlier.provenance != self._provenance:
+            raise refuse(
+                "USAGE",
+                str(path),
+                expected="a partial result of this very input, algorithm, seed and version",
+                found="a damaged file" if earlier is None else "a result of another run",
+                hint="leave --resume out to begin anew, or choose another --output",
+            )
+        return _Kept(earlier.samples, earlier.run_info.samples)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    samples: Mapping[str, SampleResult]
+    seconds: Mapping[str, SampleRun]
+
+
+def make_output(folder: Path) -> None:
+    """Make the output folder.
+
+    Raises:
+        ContractError: OUTPUT_NOT_WRITABLE.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refuse(
+            "OUTPUT_NOT_WRITABLE",
+            str(folder),
+            expected="a folder that can be made and written to",
+            found=f"{type(error).__name__}: {error.strerror}",
+            hint="choose another with --output",
+        ) from error
+
+
+def checked(outcome: object, sample: Sample) -> SampleResult:
+    """What an algorithm returned, as the contract wants it: nothing is silently repaired.
+
+    Raises:
+        ContractError: ALGORITHM_OUTPUT with every fault.
+    """
+    if not isinstance(outcome, Reconstruction):
+        raise _bad_output(sample.name, "a Reconstruction(x_hat, spec)", type(outcome).__name__)
+    findings = []
+    x_hat: NDArray[Any] = np.asarray(outcome.x_hat)
+    if x_hat.shape != sample.object_shape:
+        findings += _bad_output(
+            f"{sample.name}: x_hat", f"shape {sample.object_shape}", f"shape {x_hat.shape}"
+        ).findings
+    elif x_hat.dtype.kind not in "fiu":
+        findings += _bad_output(f"{sample.name}: x_hat", "real numbers", str(x_hat.dtype)).findings
+    elif not np.isfinite(x_hat).all():
+        bad = int(np.count_nonzero(~np.isfinite(x_hat)))
+        findings += _bad_output(
+            f"{sample.name}: x_hat", "finite values", f"{bad} of {x_hat.size} NaN or infinite"
+        ).findings
+    values: dict[str, float] = {}
+    if outcome.spec is None:
+        findings += _bad_output(
+            f"{sample.name}: spec", "a MismatchSpec within sample.ranges", "None"
+        ).findings
+    else:
+        values = {n: v for n, v in outcome.spec.values().items() if n in sample.ranges.names}
+        outside = [
+            f"{r.name} = {values[r.name]:g} outside [{r.min:g}, {r.max:g}]"
+            for r in sample.ranges.root
+            if r.name in values and not r.min <= values[r.name] <= r.max
+        ]
+        if outside:
+            findings += _bad_output(
+                f"{sample.name}: spec",
+                "every parameter within its range (`spec.clipped(sample.ranges)`)",
+                "; ".join(outside),
+            ).findings
+    diagnostics = _plain(outcome.diagnostics)
+    size = len(json_text(diagnostics).encode())
+    if size > MAX_JSON_BYTES:
+        findings += _bad_output(
+            f"{sample.name}: diagnostics", f"at most {MAX_JSON_BYTES} bytes of JSON", f"{size}"
+        ).findings
+    if findings:
+        raise ContractError(findings)
+    return SampleResult(x_hat.astype(np.float32), values, diagnostics)
+
+
+def _bad_output(where: str, expected: str, found: str) -> ContractError:
+    return refuse(
+        "ALGORITHM_OUTPUT",
+        where,
+        expected=expected,
+        found=found,
+        hint="change what your algorithm returns; docs/write-an-algorithm.md has an example",
+    )
+
+
+def _guarded(call: Any, where: str) -> Any:
+    """Call the algorithm's code; its errors become a finding that names the line."""
+    try:
+        return call()
+    except ContractError:
+        raise
+    except MemoryError as error:
+        raise refuse(
+            "OUT_OF_MEMORY",
+            where,
+            expected="memory within the limit",
+            found=str(error) or "MemoryError",
+            hint="read y in blocks (sample.y.read) instead of all at once",
+        ) from error
+    except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if not f.filename.endswith("runner/container/run.py")]
+        lines = "; ".join(f"{f.filename}:{f.lineno} in {f.name}" for f in own[-3:])
+        raise ContractError(
+            finding(
+                "ALGORITHM_FAILED",
+                where,
+                expected="no exception",
+                found=f"{type(error).__name__}: {error} ({lines})",
+                hint="mend the line that is named last; `stem4d dry-run --no-docker` is the"
+                " quickest way to see it again",
+            )
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """Diagnostics and parameters as plain JSON values: numpy and torch numbers become Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else str(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return str(value)
+
+
