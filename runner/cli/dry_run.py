@@ -40,7 +40,13 @@ SCENARIOS = ("I", "II", "III")
     show_default=True,
     help="Folder for result.h5, score.json, scenarios.json and report.png.",
 )
-@click.option("--scenes", type=click.IntRange(1, 999), default=4, show_default=True)
+@click.option(
+    "--scenes",
+    type=click.IntRange(1, 999),
+    default=4,
+    show_default=True,
+    help="Number of scenes of the tier.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -139,11 +145,11 @@ def _scenario_table(local: Gallery) -> Table:
     page = published().gallery
     columns = ["method", "scene", *(f"{n} {what}" for n in SCENARIOS for what in ("dB", "SSIM"))]
     rows = [
-        [gallery.method, row.scene, *_scenario_cells(row)]
-        for gallery in (local, page)
+        [method, row.scene, *_scenario_cells(row)]
+        for method, gallery in ((local.method, local), (f"{page.method} (page)", page))
         for row in (*gallery.scenes, gallery.mean)
     ]
-    title = f"scenarios; {page.method}: the page's gallery, other data"
+    title = "scenarios, beside the page's gallery (other data)"
     return make_table(title, columns, rows, left=2)
 
 
