@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from runner.cli.output import make_table, number
+from runner.cli.output import make_table, note, number, print_record, print_tables
 from runner.scoring.leaderboard import NOT_THE_SAME_DATA, standing
 from schemas.score import SampleScore, ScoreCard
 
@@ -69,11 +69,17 @@ def _errors(errors: Mapping[str, float], names: Sequence[str]) -> list[str]:
     return [number(errors.get(name), SPEC_COLUMNS[name][1]) for name in names]
 
 
-def standing_text(card: ScoreCard) -> str:
-    """The score, its place among the published rows, and what the run took."""
+def show_card(card: ScoreCard, *, as_json: bool) -> None:
+    """The card on stdout, as a table or as one JSON object; findings and rank on stderr."""
+    for item in card.findings:
+        note(item.text())
+    if as_json:
+        print_record(card)
+    else:
+        print_tables(card_table(card))
     where = f" in a {card.backend}" if card.backend else ""
-    return (
+    note(
         f"score {card.score:.4f}: rank {standing(card)} beside the published"
-        f" {card.tier} rows ({card.track} track); {number(card.seconds, 1)} s{where}\n"
-        f"{NOT_THE_SAME_DATA}"
+        f" {card.tier} rows ({card.track} track); {number(card.seconds, 1)} s{where}"
     )
+    note(NOT_THE_SAME_DATA)

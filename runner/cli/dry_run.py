@@ -81,8 +81,8 @@ def dry_run(
 
     In a container where an engine answers and has the image, else in this process; it says which.
     """
-    from runner.cli.cards import card_table, standing_text
-    from runner.cli.output import note, print_record, print_tables
+    from runner.cli.cards import show_card
+    from runner.cli.output import note, print_tables
     from runner.harness.limits import load_limits
     from runner.pipeline.dry_run import Plan, report, run_and_judge
 
@@ -90,20 +90,14 @@ def dry_run(
     backend = _backend(image, limits, no_docker=no_docker)
     plan = Plan(algorithm, data, out, scenes, seed)
     judged = run_and_judge(plan, backend, note)
-    card = judged.card
-    for item in card.findings:
-        note(item.text())
-    if as_json:
-        print_record(card)
-    else:
-        print_tables(card_table(card))
-    note(standing_text(card))
+    findings = judged.card.findings
+    show_card(judged.card, as_json=as_json)
     if not no_report:
         made = report(plan, judged, backend, note)
         if not as_json:
             print_tables(_scenario_table(made.gallery))
         note(f"picture {made.picture}")
-    return int(ContractError(card.findings).exit_code if card.findings else ExitCode.DONE)
+    return int(ContractError(findings).exit_code if findings else ExitCode.DONE)
 
 
 def _backend(image: str | None, limits: ResourceLimits, *, no_docker: bool) -> Backend:

@@ -25,15 +25,7 @@ from schemas.challenge import Track
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, a ScoreCard.")
 def score(result: Path, truth: Path, track: str | None, as_json: bool) -> None:
     """Score the result file RESULT; a missing or invalid sample counts 0 and is named."""
-    from runner.cli.cards import card_table, standing_text
-    from runner.cli.output import note, print_record, print_tables
+    from runner.cli.cards import show_card
     from runner.scoring.score import score_result
 
-    card = score_result(result, truth, Track(track) if track else None)
-    for item in card.findings:
-        note(item.text())
-    if as_json:
-        print_record(card)
-    else:
-        print_tables(card_table(card))
-        note(standing_text(card))
+    show_card(score_result(result, truth, Track(track) if track else None), as_json=as_json)
