@@ -45,7 +45,7 @@ class Gradient:
 
     def estimate(self, sample: Sample) -> Calibration:
         """The mismatch within the ranges, with standard errors of the joint fit."""
-        start, _ = fit_disk(pacbed(sample), sample)
+        start, _ = fit_disk(pacbed(sample.y), sample)
         spec = start.clipped(sample.ranges)
         objective = Objective(sample, LikelihoodName.POISSON)
         phi = objective.operator.tensor(np.zeros(sample.object_shape))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from algorithms.base import Calibration, Sample
 from physics.geometry import DetectorGeometry
+from physics.ideal import Patterns
 from physics.operator import vacuum_pattern
 from schemas.spec import PARAMETERS, MismatchSpec
 
@@ -43,16 +44,16 @@ class Pacbed:
 
     def estimate(self, sample: Sample) -> Calibration:
         """The mismatch, with standard errors from the fit's own residual."""
-        spec, errors = fit_disk(pacbed(sample), sample)
+        spec, errors = fit_disk(pacbed(sample.y), sample)
         return Calibration(spec.clipped(sample.ranges), errors)
 
 
-def pacbed(sample: Sample) -> Float64:
+def pacbed(y: Patterns) -> Float64:
     """Position-averaged pattern (Ky, Kx) [counts], in one pass over the scan."""
-    ny, nx, ky, kx = sample.y.shape
+    ny, nx, ky, kx = y.shape
     total = np.zeros((ky, kx))
     for start in range(0, ny * nx, BLOCK):
-        total += sample.y.read(start, min(start + BLOCK, ny * nx)).sum(axis=0, dtype=np.float64)
+        total += y.read(start, min(start + BLOCK, ny * nx)).sum(axis=0, dtype=np.float64)
     return total / (ny * nx)
 
 

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from physics.ideal import Patterns
+from algorithms.calibrators.pacbed import pacbed
 from runner.files.challenge import ChallengeSample, open_challenge
 from runner.pipeline.scenarios import ScenarioRun
 from runner.report.figure import ScenarioImage, ScenePanel
 from runner.scoring.leaderboard import Gallery, GalleryRow
 from schemas.spec import MismatchSpec
-
-PACBED_BLOCK = 64
-"""Patterns read at a time for the mean pattern."""
 
 
 def scene_panels(truth: Path, scenarios: Sequence[ScenarioRun], found: Gallery) -> list[ScenePanel]:
@@ -40,7 +34,7 @@ def _panel(
     own = answers["III"]
     return ScenePanel(
         scene=row.scene,
-        pacbed=position_average(sample.y) / sample.operator.attrs.gain,
+        pacbed=pacbed(sample.y) / sample.operator.attrs.gain,
         operator=sample.operator,
         images={
             name: ScenarioImage(answer.x_hat, row.scenarios[name].psnr_db, row.scenarios[name].ssim)
@@ -50,13 +44,3 @@ def _panel(
         fitted=MismatchSpec.from_values(own.corrected_spec) if own is not None else None,
         truth=sample.x_true,
     )
-
-
-def position_average(y: Patterns) -> NDArray[np.float64]:
-    """Position-averaged pattern (PACBED) (Ky, Kx) [counts], streamed over the scan."""
-    ny, nx, ky, kx = y.shape
-    total = np.zeros((ky, kx))
-    for start in range(0, ny * nx, PACBED_BLOCK):
-        block = y.read(start, min(start + PACBED_BLOCK, ny * nx))
-        total += block.sum(axis=0, dtype=np.float64)
-    return total / (ny * nx)

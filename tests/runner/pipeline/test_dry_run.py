@@ -14,7 +14,6 @@ from runner.files.challenge import ChallengeSample, open_challenge
 from runner.files.hdf5 import sha256_of
 from runner.pipeline.backend import BackendName, Execution
 from runner.pipeline.dry_run import Plan, public_tier, report, run_and_judge
-from runner.pipeline.picture import position_average
 from runner.pipeline.scenarios import nominal_view, uncorrected
 from runner.scoring.leaderboard import Gallery
 from runner.scoring.metrics import residual
@@ -173,11 +172,6 @@ def test_nominal_data_are_the_same_scenes_on_a_nominal_detector(
 )
 def test_the_calibrator_is_left_out(algorithm: str, reconstructor: str) -> None:
     assert uncorrected(algorithm) == reconstructor
-
-
-def test_position_average_is_the_mean_pattern(small_challenge: SmallChallenge) -> None:
-    sample = small_challenge.samples[0]
-    np.testing.assert_allclose(position_average(sample.y), sample.y.values.mean(axis=(0, 1)))
 
 
 def test_a_tier_that_is_there_is_used_as_it_is(plan: Plan) -> None:
