@@ -39,7 +39,7 @@ demo: $(HOST_READY)  ## challenge -> container -> result -> score, on the public
 	@if ! $(DOCKER) version >/dev/null 2>&1; then \
 	    echo "stem4d: no container engine answers; the demo runs in this process." >&2; \
 	    $(BIN)/stem4d dry-run --no-docker; \
-	elif $(MAKE) --no-print-directory image; then \
+	elif tools/build_image.sh $(BUILD_ARGS); then \
 	    $(BIN)/stem4d dry-run --image $(IMAGE); \
 	else \
 	    echo "stem4d: the image could not be built, see above; the demo runs in this process." >&2; \
@@ -64,6 +64,7 @@ format: $(DEV_READY)  ## rewrite in the project's style
 
 image:  ## build the submission image stem4d:latest (offline when wheels/ is filled)
 	@tools/build_image.sh $(BUILD_ARGS)
+	@tools/image_size.sh
 
 wheels: $(HOST_READY)  ## fill wheels/ with what the image installs
 	@tools/fill_wheels.sh

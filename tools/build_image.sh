@@ -32,16 +32,9 @@ set -- "$@" --build-arg "BASE_IMAGE=$base" --build-arg "VERSION=$version" \
 [ -z "${TORCH_INDEX:-}" ] || set -- "$@" --build-arg "TORCH_INDEX=$TORCH_INDEX"
 
 if ls wheels/*.whl >/dev/null 2>&1; then
-    say "building $image on $base from wheels/, without network"
+    how="from wheels/, without network"
     set -- "$@" --network none
 else
-    say "building $image on $base from the package index (some minutes the first time)"
+    how="from the package index"
 fi
-begun=$(date +%s)
-"$docker" build --tag "$image" "$@" .
-
-say "$image built in $(($(date +%s) - begun)) s; size by layer:"
-"$docker" history --format '{{.Size}}\t{{.CreatedBy}}' "$image" |
-    awk -F '\t' '$1 != "0B" {printf "  %-8s %.90s\n", $1, $2}' >&2
-"$docker" image inspect --format '{{.Size}}' "$image" |
-    awk '{printf "  %.0f MB in all\n", $1 / 1e6}' >&2
+progress "building $image on $base, $how" "$docker" build --tag "$image" "$@" .

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import stat
 import tempfile
+import threading
 import time
 import uuid
 import warnings
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from pydantic import JsonValue
@@ -113,13 +116,30 @@ def run_container(job: Job, *, on_log: LogSink | None = None) -> ContainerRun:
             hint="check the path; `stem4d tiers build public` makes the public challenge file",
         )
     job.output.mkdir(parents=True, exist_ok=True)
-    with connect() as client, _staging(job) as staged:
+    with _ended_by_sigterm(), connect() as client, _staging(job) as staged:
         image_id = find_image(client, job.image).id
         with _container(client, replace(staged, image=image_id)) as (container, requested):
             run = _watch(container, staged, image_id, requested, on_log)
         outputs, refused = _collect(staged.output, job.output, job.limits)
     findings = (*_judge(run, job.limits), *refused)
     return replace(run, outputs=outputs, findings=findings)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM as an exception, so that the container is removed before this process ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; it does the tidying then
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,7 +96,12 @@ class TestWithEngine:
         run_container(job)
         assert list(job.output.iterdir()) == []
         with connect() as client:
-            assert client.containers.list(all=True, filters={"label": RUN_LABEL}) == []
+            assert (
+                client.containers.list(
+                    all=True, filters={"label": RUN_LABEL, "ancestor": job.image}
+                )
+                == []
+            )
 
     def test_the_printed_command_makes_the_same_container(self, make_job: MakeJob) -> None:
         job = make_job("true", algorithm="a b")
@@ -169,6 +176,29 @@ class TestWithEngine:
         else:
             assert exit_code_of(run.findings) is code
             assert "the reason" in run.findings[0].found
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_the_container_goes_when_the_runner_is_stopped(
+        self, make_job: MakeJob, number: signal.Signals
+    ) -> None:
+        job = make_job("sh", "-c", "echo running >&2; sleep 600")
+        code = (
+            "import sys; from pathlib import Path; from schemas.limits import ResourceLimits;"
+            "from runner.harness.options import Job; from runner.harness.sandbox import *;"
+            f"run_container(Job({job.image!r}, Path({str(job.challenge)!r}),"
+            f" Path({str(job.output)!r}), ResourceLimits()),"
+            " on_log=lambda text: print(text, flush=True))"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as runner:
+            assert runner.stdout is not None
+            assert runner.stdout.readline() == b"running\n"
+            runner.send_signal(number)
+            assert runner.wait(timeout=20) != 0
+        with connect() as client:
+            assert client.containers.list(all=True, filters={"ancestor": job.image}) == []
+        assert list(job.output.iterdir()) == []
 
     def test_a_private_input_is_readable_inside(self, make_job: MakeJob) -> None:
         job = make_job("cat", "/input/challenge.h5")
