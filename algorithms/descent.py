@@ -1,8 +1,9 @@
 """Accelerated gradient descent with restarts, and the curvature that preconditions it.
 
 Momentum as Nesterov's (k/(k+3)), restarted when it points uphill (O'Donoghue & Candes, Found.
-Comput. Math. 15, 715 (2015)): converges fast where the curvature is strong, never oscillates where
-it is not, and needs no step size to be chosen.
+Comput. Math. 15, 715 (2015)): converges fast where the curvature is strong, does not oscillate
+where it is weak. The step length comes from the Fisher information; where that was taken too small
+the loss rises, the step is taken back and halved.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ COVERAGE_FLOOR = 1e-2
 LOW_FREQUENCY_FLOOR = 0.05
 """Least curvature, relative to its peak, that a step is scaled by: bounds the noise of the
 curvature's own estimate at the lowest frequencies."""
+
+SHORTEST_STEP = 1 / 16
+"""Relative step length that is not halved any more: there the loss is flat to rounding."""
 
 RANDOM_VECTORS = 2
 """Random vectors that the curvature's spectrum is estimated from (Hutchinson's estimator)."""
@@ -95,14 +99,18 @@ class Curvature:
         return self.coverage.numel() / self.spectrum.clamp_min(floor)[self.bins.ring]
 
     def preconditioner(self, prior_curvature: Tensor | None = None) -> Callable[[Tensor], Tensor]:
-        """Gradient -> step; above the curvature's peak frequency the peak is used, which is safe.
+        """Gradient -> step of the Newton length, or shorter.
+
+        Below its peak the curvature rises steeply from 0 at the lowest frequency, and its few
+        coefficients there differ: the next ring's, larger value is used. Above its peak it depends
+        on the specimen, and the peak is used.
 
         Args:
             prior_curvature: second derivative of a prior in Fourier space, (H, W), or None.
         """
         peak = int(self.spectrum.argmax())
-        safe = self.spectrum.clone()
-        safe[peak:] = safe[peak]
+        safe = torch.maximum(self.spectrum, self.spectrum.roll(-1))
+        safe[peak:] = self.spectrum[peak]
         safe = safe.clamp_min(LOW_FREQUENCY_FLOOR * float(safe[peak]))[self.bins.ring]
         inverse = 1 / (safe if prior_curvature is None else safe + prior_curvature)
         whiten = self.coverage.clamp_min(COVERAGE_FLOOR).rsqrt()
@@ -119,17 +127,27 @@ class AcceleratedDescent:
 
     def __init__(self, start: Tensor, precondition: Callable[[Tensor], Tensor]) -> None:
         self.phi = start
-        self._previous = start
         self._precondition = precondition
+        self._length = 1.0
+        self._previous = start
         self._age = 0
+        self._last: tuple[float, Tensor, Tensor] | None = None
 
     def step(self, gradient: Callable[[Tensor], tuple[float, Tensor]]) -> float:
         """One step; returns the loss at the point where the gradient was taken."""
         travelled = self.phi - self._previous
-        ahead = self.phi + self._age / (self._age + 3) * travelled
+        momentum = self._age / (self._age + 3)
+        ahead = self.phi + momentum * travelled
         loss, slope = gradient(ahead)
-        uphill = self._age > 0 and float((slope * travelled).sum()) > 0
-        self._age = 0 if uphill else self._age + 1
-        self._previous = self.phi
-        self.phi = ahead - self._precondition(slope)
+        rose = self._last is not None and loss > self._last[0]
+        if rose and momentum == 0 and self._length > SHORTEST_STEP:
+            assert self._last is not None
+            _, ahead, slope = self._last
+            self._length /= 2
+        else:
+            uphill = momentum > 0 and float((slope * travelled).sum()) > 0
+            self._age = 0 if rose or uphill else self._age + 1
+            self._last = (loss, ahead, slope)
+        self._previous = ahead if self._age == 0 else self.phi
+        self.phi = ahead - self._length * self._precondition(slope)
         return loss
