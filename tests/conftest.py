@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache
 
 import pytest
@@ -53,6 +54,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             # A green run in which the container was never tried would say nothing.
             pytest.fail(f"container tests must run in CI: {reason}", pytrace=False)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """The arrays are small: a second thread costs more than it gives.
+
+    torch is there by now if any of the chosen tests needs it, and takes seconds to load if none does.
+    """
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
