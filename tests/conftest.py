@@ -60,7 +60,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def one_thread() -> None:
     """The arrays are small: a second thread costs more than it gives.
 
-    torch is there by now if any of the chosen tests needs it, and takes seconds to load if none does.
+    torch is loaded by now if any of the chosen tests needs it, and stays unloaded if none does.
     """
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
