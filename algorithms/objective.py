@@ -7,7 +7,6 @@ kept in memory in the form the likelihood compares with; larger scans are read a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,21 +18,6 @@ from schemas.spec import MismatchSpec
 
 KEEP_BYTES = 2 << 30
 """Patterns up to this size [bytes] stay in memory: a quarter of the contract's memory limit."""
-
-
-@dataclass(frozen=True)
-class SpecInformation:
-    """First and second order of the loss in the three spec parameters, at fixed phase.
-
-    Attributes:
-        slope: dL/dp, (3,).
-        fisher: expected second derivative, (3, 3).
-        coupling: expected mixed derivative with the phase, (3, H, W).
-    """
-
-    slope: Tensor
-    fisher: Tensor
-    coupling: Tensor
 
 
 class Objective:
@@ -81,25 +65,28 @@ class Objective:
             product += self.operator.pull_back(psi, psi_hat, weighted, far, index)
         return product
 
-    def spec_information(self, phi: Tensor, spec: MismatchSpec) -> SpecInformation:
-        """Slope, Fisher information and coupling to the phase of the three spec parameters."""
-        far = self.operator.far_field(spec)
+    def spec_information(self, phi: Tensor, spec: MismatchSpec) -> tuple[Tensor, Tensor]:
+        """dL/dp (3,) and the Fisher information (3, 3) of the spec at fixed phase, float64."""
         slope = torch.zeros(3, dtype=torch.float64)
         fisher = torch.zeros(3, 3, dtype=torch.float64)
-        coupling = torch.zeros(3, *phi.shape, dtype=phi.dtype, device=phi.device)
-        for index, psi, psi_hat, _ in self._passes(phi, far):
+        for index in batches(self.operator.count):
             expected, derivatives = self.operator.spec_derivatives(phi, spec, index)
-            prepared = self._prepared(index)
-            by_intensity = self.likelihood.slope(expected, prepared)
-            flat = derivatives.reshape(3, -1)
+            by_intensity = self.likelihood.slope(expected, self._prepared(index))
             weighted = derivatives * self.likelihood.fisher_weight(expected)
+            flat = derivatives.reshape(3, -1)
             slope += (flat @ by_intensity.reshape(-1)).double().cpu()
             fisher += (flat @ weighted.reshape(3, -1).T).double().cpu()
-            for part in range(3):
-                coupling[part] += self.operator.pull_back(
-                    psi, psi_hat, weighted[part], far, index
-                )
-        return SpecInformation(slope, fisher, coupling)
+        return slope, fisher
+
+    def coupling(self, phi: Tensor, spec: MismatchSpec) -> Tensor:
+        """Fisher information between the spec's parameters and the phase, (3, H, W)."""
+        far = self.operator.far_field(spec)
+        coupling = torch.zeros(3, *phi.shape, dtype=phi.dtype, device=phi.device)
+        for index, psi, psi_hat, expected in self._passes(phi, far):
+            _, derivatives = self.operator.spec_derivatives(phi, spec, index)
+            for part, weighted in enumerate(derivatives * self.likelihood.fisher_weight(expected)):
+                coupling[part] += self.operator.pull_back(psi, psi_hat, weighted, far, index)
+        return coupling
 
     def _passes(
         self, phi: Tensor, far: FarField

@@ -11,18 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
 from algorithms.base import Reconstruction, Sample
-from algorithms.descent import AcceleratedDescent, Curvature
-from algorithms.objective import Objective
-from algorithms.prior import SpectralPrior, pin_background, without_ramp
+from algorithms.phase_fit import PhaseFit
+from algorithms.prior import pin_background
 from physics.noise import LikelihoodName
 from schemas.spec import MismatchSpec
 
-DEADLINE_SHARE = 0.5
-"""Stop iterating when this share of the time that has been used so far is left."""
+BETWEEN_REPORTS = 2
+"""Steps between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -41,40 +37,21 @@ class Ptychography:
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) in [0, 1]; the spec is kept as it was given."""
-        objective = Objective(sample, LikelihoodName(self.likelihood))
-        generator = torch.Generator().manual_seed(sample.seed)
-        phi = objective.operator.tensor(np.zeros(sample.object_shape))
-        curvature = Curvature.estimate(objective, phi, spec, generator)
-        periodic = sample.operator.attrs.periodic
-        total = self.iterations + self.prior_iterations
+        fit = PhaseFit(sample, spec, LikelihoodName(self.likelihood))
         losses: list[float] = []
-
-        descent = AcceleratedDescent(phi, curvature.preconditioner())
-        for _ in range(self.iterations):
-            if sample.seconds_left <= 0:
-                break
-            losses.append(descent.step(lambda phase: objective.gradient(phase, spec)))
-            sample.progress(len(losses) / total)
-        phi = descent.phi if periodic else without_ramp(descent.phi, curvature.coverage)
-
+        self._run(fit, sample, spec, self.iterations, losses)
         if self.prior_iterations and sample.seconds_left > 0:
-            curvature = Curvature.estimate(objective, phi, spec, generator)
-            prior = SpectralPrior.from_estimate(phi, curvature)
-
-            def posterior(phase: torch.Tensor) -> tuple[float, torch.Tensor]:
-                loss, slope = objective.gradient(phase, spec)
-                penalty, pull = prior.gradient(phase)
-                return loss + penalty, slope + pull
-
-            descent = AcceleratedDescent(phi, curvature.preconditioner(prior.curvature))
-            for _ in range(self.prior_iterations):
-                if sample.seconds_left <= 0:
-                    break
-                losses.append(descent.step(posterior))
-                sample.progress(len(losses) / total)
-            phi = descent.phi if periodic else without_ramp(descent.phi, curvature.coverage)
-
-        x = pin_background(phi / sample.operator.attrs.phase_scale_rad, curvature.coverage)
+            fit.adopt_prior(spec)
+            self._run(fit, sample, spec, self.prior_iterations, losses)
+        x = pin_background(fit.phi / sample.operator.attrs.phase_scale_rad, fit.curvature.coverage)
         return Reconstruction(
             x.cpu().numpy(), diagnostics={"losses": losses, "iterations": len(losses)}
         )
+
+    def _run(
+        self, fit: PhaseFit, sample: Sample, spec: MismatchSpec, steps: int, losses: list[float]
+    ) -> None:
+        """Take steps, telling how far it is after every few."""
+        for first in range(0, steps, BETWEEN_REPORTS):
+            losses += fit.run(spec, min(BETWEEN_REPORTS, steps - first))
+            sample.progress(len(losses) / (self.iterations + self.prior_iterations))
