@@ -112,9 +112,13 @@ class Curvature:
         safe = torch.maximum(self.spectrum, self.spectrum.roll(-1))
         safe[peak:] = self.spectrum[peak]
         safe = safe.clamp_min(LOW_FREQUENCY_FLOOR * float(safe[peak]))[self.bins.ring]
-        inverse = 1 / (safe if prior_curvature is None else safe + prior_curvature)
+        if prior_curvature is not None:
+            # A prior is as strong where the beam hardly was, so there is nothing to whiten:
+            # coverage is at most 1, and the sum bounds the curvature everywhere.
+            bound = safe + prior_curvature
+            return lambda slope: torch.fft.ifft2(torch.fft.fft2(slope) / bound).real
         whiten = self.coverage.clamp_min(COVERAGE_FLOOR).rsqrt()
-        return lambda slope: whiten * torch.fft.ifft2(torch.fft.fft2(whiten * slope) * inverse).real
+        return lambda slope: whiten * torch.fft.ifft2(torch.fft.fft2(whiten * slope) / safe).real
 
 
 class AcceleratedDescent:

@@ -88,9 +88,7 @@ class Objective:
                 coupling[part] += self.operator.pull_back(psi, psi_hat, weighted, far, index)
         return coupling
 
-    def _passes(
-        self, phi: Tensor, far: FarField
-    ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    def _passes(self, phi: Tensor, far: FarField) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """For each batch: index, exit waves, far field, expected electrons."""
         transmission = self.operator.transmission(phi)
         for index in batches(self.operator.count):

@@ -24,7 +24,10 @@ class PhaseFit:
     """
 
     def __init__(
-        self, sample: Sample, spec: MismatchSpec, likelihood: LikelihoodName = LikelihoodName.POISSON
+        self,
+        sample: Sample,
+        spec: MismatchSpec,
+        likelihood: LikelihoodName = LikelihoodName.POISSON,
     ) -> None:
         self.objective = Objective(sample, likelihood)
         self._sample = sample

@@ -82,7 +82,8 @@ def without_ramp(phi: Tensor, coverage: Tensor) -> Tensor:
     normal = (plane * weight) @ plane.T
     fit = torch.linalg.solve(normal, (plane * weight) @ phi.reshape(-1))
     fit[0] = 0.0
-    return phi - (fit @ plane).reshape(phi.shape)
+    flat: Tensor = phi - (fit @ plane).reshape(phi.shape)
+    return flat
 
 
 def pin_background(x: Tensor, coverage: Tensor) -> Tensor:

@@ -52,7 +52,9 @@ CALIBRATORS: Mapping[str, Entry] = MappingProxyType(
         "gradient": Entry(
             "algorithms.calibrators.gradient:Gradient", "joint maximum likelihood of x and spec"
         ),
-        "oracle": Entry("algorithms.calibrators.fixed:Oracle", "the true spec, where the file has it"),
+        "oracle": Entry(
+            "algorithms.calibrators.fixed:Oracle", "the true spec, where the file has it"
+        ),
     }
 )
 
@@ -192,7 +194,11 @@ def _module_of_file(path: Path, name: str) -> ModuleType:
 def _make(module: ModuleType, attribute: str, name: str) -> object:
     made = getattr(module, attribute, None)
     if not inspect.isclass(made):
-        classes = [n for n, o in vars(module).items() if inspect.isclass(o) and o.__module__ == module.__name__]
+        classes = [
+            n
+            for n, o in vars(module).items()
+            if inspect.isclass(o) and o.__module__ == module.__name__
+        ]
         raise refuse(
             "ALGORITHM_UNKNOWN",
             name,

@@ -100,6 +100,4 @@ class DetectorGeometry:
 
     def disk(self, radius_px: float) -> Ellipse:
         """The rim of a disk of `radius_px` nominal pixels around the optical axis."""
-        return Ellipse(
-            self.center, self.center, radius_px * self.scale_y, radius_px * self.scale_x
-        )
+        return Ellipse(self.center, self.center, radius_px * self.scale_y, radius_px * self.scale_x)

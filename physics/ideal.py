@@ -69,9 +69,7 @@ class IdealOperator:
     @property
     def disk_radius_px(self) -> float:
         """Radius of the bright-field disk on the nominal detector [pixels]."""
-        return (
-            self.attrs.semiangle_mrad * 1e-3 / self.attrs.wavelength_A / self.detector_pixel_invA
-        )
+        return self.attrs.semiangle_mrad * 1e-3 / self.attrs.wavelength_A / self.detector_pixel_invA
 
 
 @dataclass(frozen=True)

@@ -74,14 +74,18 @@ class FarField:
     def forward(self, psi: Tensor) -> Tensor:
         """Exit waves (B, n, n) to detector waves (B, Ky, Kx)."""
         if self.left is None or self.right is None:
-            return torch.fft.fft2(psi, norm="ortho")
-        return self.left @ psi @ self.right
+            waves: Tensor = torch.fft.fft2(psi, norm="ortho")
+        else:
+            waves = self.left @ psi @ self.right
+        return waves
 
     def adjoint(self, waves: Tensor) -> Tensor:
         """Detector waves (B, Ky, Kx) back to the window (B, n, n)."""
         if self.left is None or self.right is None:
-            return torch.fft.ifft2(waves, norm="ortho")
-        return self.left.mH @ waves @ self.right.mH
+            psi: Tensor = torch.fft.ifft2(waves, norm="ortho")
+        else:
+            psi = self.left.mH @ waves @ self.right.mH
+        return psi
 
 
 class ForwardOperator:
@@ -239,7 +243,8 @@ class ForwardOperator:
         cols = self._col[index][:, None] + self._window
         if self.ideal.attrs.periodic:
             rows, cols = rows % height, cols % width
-        return (rows * width)[:, :, None] + cols[:, None, :]
+        flat: Tensor = (rows * width)[:, :, None] + cols[:, None, :]
+        return flat
 
     def _scatter(self, values: Tensor, index: slice | Tensor) -> Tensor:
         """Sum windows (B, n, n) into the object (H, W)."""
@@ -258,5 +263,5 @@ class ForwardOperator:
         ramp = torch.exp(
             -2j * math.pi * (rows[:, None, None] * q[:, None] + cols[:, None, None] * q[None, :])
         ).to(self._complex)
-        shifted = torch.fft.ifft2(torch.fft.fft2(self._probe) * ramp)
+        shifted: Tensor = torch.fft.ifft2(torch.fft.fft2(self._probe) * ramp)
         return shifted if far.ramp is None else shifted * far.ramp

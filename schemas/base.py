@@ -7,14 +7,15 @@ nothing: what a file says is what the program sees.
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+import math
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 CONTRACT_VERSION = "1.0"
 """Version of the contract (files, container, score) that these models describe."""
 
-VARIANT = "electron_diffraction"
+VARIANT: Final = "electron_diffraction"
 """Name of the imaging variant in the benchmark's vocabulary."""
 
 MAX_JSON_BYTES = 64 * 1024
@@ -55,6 +56,13 @@ def _no_constant(name: str) -> Any:
     raise StrictJSONError(f"{name} is not a JSON number")
 
 
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise StrictJSONError(f"{digits[:20]} is beyond the largest number")
+    return value
+
+
 def _check_depth(text: str) -> None:
     depth, in_string, escaped = 0, False, False
     for char in text:
@@ -78,24 +86,35 @@ def _check_depth(text: str) -> None:
 def strict_json(text: str | bytes, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """Parse JSON, refusing duplicate keys, NaN, Infinity, deep nesting and oversized text.
 
+    Files give what they like, so anything that is no text is refused as well.
+
     Raises:
         StrictJSONError: says what was found.
     """
-    raw = text.encode() if isinstance(text, str) else text
-    if len(raw) > max_bytes:
-        raise StrictJSONError(f"{len(raw)} bytes, at most {max_bytes} are read")
+    if not isinstance(text, str | bytes):
+        raise StrictJSONError(f"a {type(text).__name__}, not text")
     try:
+        raw = text.encode() if isinstance(text, str) else text
+        if len(raw) > max_bytes:
+            raise StrictJSONError(f"{len(raw)} bytes, at most {max_bytes} are read")
         decoded = raw.decode("utf-8")
         _check_depth(decoded)
         return json.loads(
-            decoded, object_pairs_hook=_no_duplicates, parse_constant=_no_constant
+            decoded,
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constant,
+            parse_float=_finite,
         )
-    except UnicodeDecodeError as error:
-        raise StrictJSONError(f"not UTF-8: {error.reason} at byte {error.start}") from error
+    except UnicodeError as error:
+        raise StrictJSONError(f"not UTF-8: {error}") from error
     except json.JSONDecodeError as error:
         raise StrictJSONError(
             f"{error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
+    except StrictJSONError:
+        raise
+    except ValueError as error:  # an integer of thousands of digits
+        raise StrictJSONError(str(error)) from error
 
 
 def record_from_json(

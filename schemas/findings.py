@@ -67,14 +67,20 @@ CODES: dict[str, CodeInfo] = {
     "INPUT_INCONSISTENT": CodeInfo(
         Blame.INPUT, "items of the challenge file contradict each other", False
     ),
-    "INPUT_VERSION": CodeInfo(Blame.INPUT, "contract version that this runner does not read", False),
+    "INPUT_VERSION": CodeInfo(
+        Blame.INPUT, "contract version that this runner does not read", False
+    ),
     "INPUT_UNSUPPORTED": CodeInfo(Blame.INPUT, "a form of H that this algorithm cannot use", False),
     "TRUTH_MISSING": CodeInfo(Blame.INPUT, "the file holds no truth", False),
     # usage
     "USAGE": CodeInfo(Blame.USAGE, "the command cannot be carried out as given", False),
     "ALGORITHM_UNKNOWN": CodeInfo(Blame.USAGE, "no algorithm of that name", False),
-    "ALGORITHM_NOT_LOADED": CodeInfo(Blame.USAGE, "the algorithm's code could not be loaded", False),
-    "ALGORITHM_SIGNATURE": CodeInfo(Blame.USAGE, "the class lacks what the protocol asks for", False),
+    "ALGORITHM_NOT_LOADED": CodeInfo(
+        Blame.USAGE, "the algorithm's code could not be loaded", False
+    ),
+    "ALGORITHM_SIGNATURE": CodeInfo(
+        Blame.USAGE, "the class lacks what the protocol asks for", False
+    ),
     "OUTPUT_NOT_WRITABLE": CodeInfo(Blame.USAGE, "the output folder cannot be written to", False),
     "EXTRA_MISSING": CodeInfo(Blame.USAGE, "an optional package is needed and absent", False),
     # the algorithm

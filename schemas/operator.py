@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from schemas.base import Record, quantity
 
-MODEL_NAME = "phase-object/far-field"
+MODEL_NAME: Final = "phase-object/far-field"
 """The only imaging model of contract version 1.0."""
 
 
@@ -26,5 +26,5 @@ class OperatorAttrs(Record):
     gain: float = quantity("counts/electron", "detector gain", gt=0.0, lt=1e9)
     read_noise: float = quantity("counts", "standard deviation of the read noise", ge=0.0, lt=1e9)
     periodic: bool = Field(description="object indices wrap (supercell)")
-    object_shape: tuple[int, int] = Field(description="shape (H, W) of x [pixels]")
+    object_shape: tuple[PositiveInt, PositiveInt] = Field(description="shape (H, W) of x [pixels]")
     model: Literal["phase-object/far-field"] = Field(description="imaging model")

@@ -70,9 +70,7 @@ class Gradient:
         )
 
 
-def gauss_newton(
-    fit: PhaseFit, spec: MismatchSpec, sample: Sample
-) -> tuple[MismatchSpec, bool]:
+def gauss_newton(fit: PhaseFit, spec: MismatchSpec, sample: Sample) -> tuple[MismatchSpec, bool]:
     """One Gauss-Newton step of the spec at the fit's phase: (new spec, whether it was small)."""
     slope, fisher = (part.numpy() for part in fit.objective.spec_information(fit.phi, spec))
     step = -np.linalg.solve(fisher, slope)

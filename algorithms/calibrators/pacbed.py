@@ -22,7 +22,7 @@ from schemas.spec import PARAMETERS, MismatchSpec
 Float64 = NDArray[np.float64]
 
 FIT_RADIUS = 1.6
-"""The fit uses pixels within this many disk radii of the nominal centre, and what the ranges add."""
+"""The fit uses pixels within this many disk radii of the nominal centre, and the ranges."""
 
 BLOCK = 512
 """Patterns read at a time."""
@@ -111,10 +111,7 @@ def _least_squares(
     r = residual(p)
     for _ in range(MAX_STEPS):
         jacobian = np.stack(
-            [
-                (residual(p + h) - residual(p - h)) / (2 * h.sum())
-                for h in np.diag(1e-4 * scale)
-            ],
+            [(residual(p + h) - residual(p - h)) / (2 * h.sum()) for h in np.diag(1e-4 * scale)],
             axis=1,
         )
         normal, slope = jacobian.T @ jacobian, jacobian.T @ r

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from runner.container.command import run_command
 from schemas.base import CONTRACT_VERSION
-from schemas.findings import ContractError, ExitCode, refuse
+from schemas.findings import ContractError, refuse
 from schemas.version import __version__
 
 COMMANDS = {
@@ -57,6 +56,13 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a package that an extra brings is named when it is missing."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise extra_missing(error) from error
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message=f"stem4d %(version)s, contract {CONTRACT_VERSION}")
@@ -66,37 +72,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: every expected failure becomes findings on stderr and a documented exit code."""
-    warnings.showwarning = _show_warning
     sys.exit(run_command(cli, arguments))
-
-
-def run_command(command: click.Command, arguments: Sequence[str] | None = None) -> int:
-    """Run a click command; returns the exit code, prints findings to stderr."""
-    try:
-        outcome = _call(command, arguments)
-    except ContractError as error:
-        print_findings(error)
-        return int(error.exit_code)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return int(ExitCode.USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        return int(ExitCode.ALGORITHM)
-    except BrokenPipeError:
-        return int(ExitCode.DONE)
-    return outcome if isinstance(outcome, int) else int(ExitCode.DONE)
-
-
-def _call(command: click.Command, arguments: Sequence[str] | None) -> Any:
-    try:
-        return command.main(
-            args=list(arguments) if arguments is not None else None, standalone_mode=False
-        )
-    except ModuleNotFoundError as error:
-        raise extra_missing(error) from error
 
 
 def extra_missing(error: ModuleNotFoundError) -> ContractError:
@@ -115,15 +91,3 @@ def extra_missing(error: ModuleNotFoundError) -> ContractError:
         found=str(error),
         hint=f'pip install "stem4d[{EXTRA_OF_PACKAGE[package]}]"',
     )
-
-
-def print_findings(error: ContractError) -> None:
-    """All findings on stderr, and as one JSON line on stdout when `--json` was asked for."""
-    for item in error.findings:
-        click.echo(item.text(), err=True)
-    if "--json" in sys.argv:
-        click.echo(json.dumps({"findings": [f.model_dump(mode="json") for f in error.findings]}))
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"warning: {message}", err=True)

@@ -23,10 +23,30 @@ def tiers() -> None:
     show_default=True,
     help="blind: a random mismatch for each sample; standard: the nominal detector",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides scenes, mismatch and noise; keep that of dev and hidden secret")
-@click.option("--scenes", type=click.IntRange(1, 999), default=4, show_default=True, help="Number of samples")
-@click.option("--structures", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True, help="Structure file that ASE reads (CIF, XYZ, POSCAR, ...) in place of the tier's own families; repeat for more")
-@click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("data"), show_default=True, help="Folder for the two files")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Decides scenes, mismatch and noise; keep that of dev and hidden secret",
+)
+@click.option(
+    "--scenes", type=click.IntRange(1, 999), default=4, show_default=True, help="Number of samples"
+)
+@click.option(
+    "--structures",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Structure file (CIF, XYZ, POSCAR, ... by ASE) to use instead of families; repeatable",
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="Folder for the two files",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the paths as one JSON object")
 def build(
     tier: str,

@@ -24,7 +24,7 @@ def prepare(seed: int) -> None:
     """Fix threads, seeds and deterministic kernels for the whole process."""
     torch.set_num_threads(threads())
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - for submissions that use the global generator
+    np.random.seed(seed % 2**32)  # submissions may use the global generator
     torch.manual_seed(seed)
     if device() == "cuda":
         # Only where it changes anything: on the CPU every kernel used here adds in a fixed order,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import warnings
 from pathlib import Path
 
 import click
 
 from algorithms.registry import DEFAULT_ALGORITHM
-from schemas.findings import ContractError, ExitCode, refuse
+from runner.container.command import run_command
+from schemas.findings import ExitCode, refuse
 from schemas.limits import ResourceLimits
 
 DEFAULT_INPUT = Path("/input")
@@ -21,10 +20,33 @@ DEFAULT_OUTPUT = Path("/output")
 @click.command()
 @click.argument("input_path", required=False, type=click.Path(path_type=Path), metavar="[INPUT]")
 @click.argument("output_path", required=False, type=click.Path(path_type=Path), metavar="[OUTPUT]")
-@click.option("--input", "input_option", type=click.Path(path_type=Path), help="Challenge file, or the folder that holds one [default: /input]")
-@click.option("--output", "output_option", type=click.Path(path_type=Path), help="Folder for result.h5 and progress.jsonl [default: /output]")
-@click.option("--algorithm", envvar="STEM4D_ALGORITHM", default=DEFAULT_ALGORITHM, show_default=True, help="NAME[+CALIBRATOR], or path/to/file.py:ClassName [env: STEM4D_ALGORITHM]")
-@click.option("--seed", envvar="STEM4D_SEED", default=0, show_default=True, type=click.IntRange(min=0), help="Random seed [env: STEM4D_SEED]")
+@click.option(
+    "--input",
+    "input_option",
+    type=click.Path(path_type=Path),
+    help="Challenge file, or the folder that holds one [default: /input]",
+)
+@click.option(
+    "--output",
+    "output_option",
+    type=click.Path(path_type=Path),
+    help="Folder for result.h5 and progress.jsonl [default: /output]",
+)
+@click.option(
+    "--algorithm",
+    envvar="STEM4D_ALGORITHM",
+    default=DEFAULT_ALGORITHM,
+    show_default=True,
+    help="NAME[+CALIBRATOR], or path/to/file.py:ClassName [env: STEM4D_ALGORITHM]",
+)
+@click.option(
+    "--seed",
+    envvar="STEM4D_SEED",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Random seed [env: STEM4D_SEED]",
+)
 @click.option("--resume", is_flag=True, help="Go on from a partial result of the same run")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout at the end")
 @click.option("--quiet", is_flag=True, help="No progress on stderr")
@@ -103,18 +125,4 @@ def limits_from_environment() -> ResourceLimits:
 
 def main() -> int:
     """Entry point of the image; returns the exit code."""
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-    try:
-        outcome = run.main(prog_name="stem4d", standalone_mode=False)
-    except ContractError as error:
-        for item in error.findings:
-            click.echo(item.text(), err=True)
-        return int(error.exit_code)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return int(ExitCode.USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        return int(ExitCode.ALGORITHM)
-    return outcome if isinstance(outcome, int) else int(ExitCode.DONE)
+    return run_command(run)

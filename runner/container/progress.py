@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -55,9 +56,9 @@ class Progress:
         self._shown = now
         fraction = min(max(fraction, 0.0), 1.0)
         spent = now - self._started
-        left = spent / fraction - spent if fraction > 0 else float("nan")
+        left = spent / fraction - spent if fraction > 0 else math.inf
         left += self._mean() * (self.total - self._done - 1)
-        eta = f", about {left:.0f} s left" if left == left else ""
+        eta = f", about {left:.0f} s left" if math.isfinite(left) else ""
         text = f"{self._sample} ({self._done + 1} of {self.total}): {100 * fraction:.0f} %{eta}"
         self.stream.write(f"\r{text:<78}" if terminal else f"{text}\n")
         self.stream.flush()

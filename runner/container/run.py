@@ -32,7 +32,7 @@ from runner.files.result import (
     write_result,
 )
 from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, VARIANT, json_text
-from schemas.findings import ContractError, finding, refuse
+from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import ResourceLimits
 from schemas.result import Provenance, ResultAttrs, RunInfo, SampleRun
 
@@ -119,32 +119,30 @@ class _Run:
     def all_samples(self) -> None:
         """Every sample in turn."""
         path = self._folder / RESULT_NAME
+        # All samples are looked at first: a fault of the last one is told now, not after an hour.
+        samples = tuple(self._challenge)
         make_output(self._folder)
-        kept = self._earlier(path)
+        self._take_earlier(path)
         lines = self._folder / PROGRESS_NAME
         try:
             lines.unlink(missing_ok=True)
         except OSError as error:
             raise output_error(lines, error) from error
-        progress = Progress(len(self._challenge.names), lines, quiet=self._options.quiet)
+        progress = Progress(len(samples), lines, quiet=self._options.quiet)
         setup = getattr(self._algorithm, "setup", None)
         if setup is not None:
             _guarded(setup, "setup()")
         self._setup_seconds = time.monotonic() - self._began
         self._write(path)
-        for name in self._challenge.names:
-            progress.begin(name)
-            if name in kept.samples:
-                self._results[name] = kept.samples[name]
-                self._seconds[name] = kept.seconds[name]
-                with self._stop.held():
-                    self._write(path)
-                    progress.finish(resumed=True)
+        for sample in samples:
+            progress.begin(sample.name)
+            if sample.name in self._results:
+                progress.finish(resumed=True)
                 continue
-            result, seconds = self._solve(self._challenge.sample(name), progress)
+            result, seconds = self._solve(sample, progress)
             with self._stop.held():
-                self._results[name] = result
-                self._seconds[name] = SampleRun(seconds=round(seconds, 3))
+                self._results[sample.name] = result
+                self._seconds[sample.name] = SampleRun(seconds=round(seconds, 3))
                 self._write(path)
                 progress.finish()
 
@@ -185,10 +183,10 @@ class _Run:
         )
         write_result(path, ResultFile(attrs, self._provenance, run_info, self._results))
 
-    def _earlier(self, path: Path) -> _Kept:
-        """Finished samples of an earlier run with the same provenance, when asked to resume."""
+    def _take_earlier(self, path: Path) -> None:
+        """Take over the finished samples of an earlier run of the same kind, if asked to resume."""
         if not self._options.resume or not path.is_file():
-            return _Kept({}, {})
+            return
         earlier, _ = read_result(path, self._challenge)
         if earlier is None or earlier.provenance != self._provenance:
             raise refuse(
@@ -198,13 +196,8 @@ class _Run:
                 found="a damaged file" if earlier is None else "a result of another run",
                 hint="leave --resume out to begin anew, or choose another --output",
             )
-        return _Kept(earlier.samples, earlier.run_info.samples)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    samples: Mapping[str, SampleResult]
-    seconds: Mapping[str, SampleRun]
+        self._results.update(earlier.samples)
+        self._seconds.update(earlier.run_info.samples)
 
 
 def make_output(folder: Path) -> None:
@@ -233,7 +226,7 @@ def checked(outcome: object, sample: Sample) -> SampleResult:
     """
     if not isinstance(outcome, Reconstruction):
         raise _bad_output(sample.name, "a Reconstruction(x_hat, spec)", type(outcome).__name__)
-    findings = []
+    findings: list[Finding] = []
     x_hat: NDArray[Any] = np.asarray(outcome.x_hat)
     if x_hat.shape != sample.object_shape:
         findings += _bad_output(
@@ -299,7 +292,7 @@ def _guarded(call: Any, where: str) -> Any:
             found=str(error) or "MemoryError",
             hint="read y in blocks (sample.y.read) instead of all at once",
         ) from error
-    except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+    except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.endswith("runner/container/run.py")]
         lines = "; ".join(f"{f.filename}:{f.lineno} in {f.name}" for f in own[-3:])
@@ -328,5 +321,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
     return str(value)
-
-

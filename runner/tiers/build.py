@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
 from schemas.recipes import TierRecipe
 from schemas.spec import MismatchSpec, SpecRanges
 
-DATASET_VERSION = "1.0"
+DATASET_VERSION: Final = "1.0"
 
 
 @dataclass(frozen=True)

@@ -80,12 +80,11 @@ def _closed_keys(file: h5py.File, names: set[str]) -> None:
     if set(file.attrs) != ALLOWED_ROOT_ATTRS or set(file) != names:
         raise StripError(f"{file.filename}: root holds {sorted(file.attrs)}, {sorted(file)}")
     for name in names:
-        group, items = file[name], set()
+        group = file[name]
+        items: set[str] = set()
         group.visit(items.add)
         if items != ALLOWED_ITEMS or set(group.attrs) != ALLOWED_SAMPLE_ATTRS:
-            raise StripError(
-                f"{file.filename}:{name} holds {sorted(items)}, {sorted(group.attrs)}"
-            )
+            raise StripError(f"{file.filename}:{name} holds {sorted(items)}, {sorted(group.attrs)}")
 
 
 def _secret_runs(sample: ChallengeSample) -> list[tuple[str, bytes]]:
@@ -97,7 +96,7 @@ def _secret_runs(sample: ChallengeSample) -> list[tuple[str, bytes]]:
             raw = form.tobytes()
             starts = np.linspace(0, len(raw) - RUN_BYTES, RUNS_PER_ARRAY).astype(int)
             candidates = {raw[start : start + RUN_BYTES] for start in starts}
-            # A run of one repeated value (an empty background) tells nothing and may occur anywhere.
+            # A run of one repeated value (an empty background) tells nothing, and may be anywhere.
             runs += [("x_true", run) for run in candidates if len(set(run)) > RUN_BYTES // 3]
     if sample.true_spec is not None:
         runs.append(("true_spec", json_text(sample.true_spec).encode()))
