@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from physics.ideal import ArrayOperator, IdealOperator, Patterns
 from runner.files import hdf5
@@ -21,7 +22,7 @@ from schemas.base import StrictJSONError, strict_json
 from schemas.challenge import SAMPLE_NAME_PATTERN, ChallengeAttrs, SampleMetadata
 from schemas.findings import refuse
 from schemas.operator import OperatorAttrs
-from schemas.spec import MismatchSpec, SpecRanges
+from schemas.spec import PARAMETERS, MismatchSpec, SpecRanges
 
 CHUNK_BYTES = 1 << 20
 """Target size of one chunk of y [bytes]: never more than one scan row."""
@@ -29,6 +30,9 @@ CHUNK_BYTES = 1 << 20
 SAMPLE_ITEMS = {"y", "H_ideal", "x_true"}
 SAMPLE_ATTRS = {"spec_ranges", "metadata", "true_spec"}
 OPERATOR_ITEMS = {"probe", "positions_px"}
+
+READ_VERSION = "1"
+"""Major version of the contract that is read, whatever follows the dot."""
 
 PROBE_NORM_TOLERANCE = 1e-3
 """Largest deviation of sum |probe|^2 from 1."""
@@ -47,10 +51,15 @@ class FilePatterns:
         return int(ny), int(nx), int(ky), int(kx)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Patterns `start` to `stop - 1` of the flattened scan, (B, Ky, Kx) float32 counts."""
+        """Patterns `start` to `stop - 1` of the flattened scan, (B, Ky, Kx) float32 counts.
+
+        Raises:
+            ContractError: the file is damaged, or holds NaN or infinity.
+        """
         _, nx, ky, kx = self.shape
         first, last = start // nx, -(-stop // nx)
-        rows = np.asarray(self.dataset[first:last], dtype=np.float32)
+        rows = hdf5.read(self.dataset, slice(first, last), damaged="INPUT_NOT_HDF5")
+        _require_finite(rows, f"{self.dataset.file.filename}:{self.dataset.name}")
         return rows.reshape(-1, ky, kx)[start - first * nx : stop - first * nx]
 
 
@@ -93,15 +102,24 @@ class Challenge:
     def __init__(self, file: h5py.File) -> None:
         self._file = file
         self.path = Path(file.filename)
+        self._check_version()
         self.attrs = hdf5.attributes_as(
             file, ChallengeAttrs, missing="INPUT_MISSING_ITEM", malformed="INPUT_MALFORMED"
         )
         self.names: tuple[str, ...] = tuple(
-            sorted(name for name in file if re.fullmatch(SAMPLE_NAME_PATTERN, name))
+            sorted(n for n in hdf5.names(file) if re.fullmatch(SAMPLE_NAME_PATTERN, n))
         )
-        _warn_of_unknown(self.path, "/", set(file) - set(self.names))
+        _warn_of_unknown(self.path, "/", set(hdf5.names(file)) - set(self.names))
+        _warn_of_unknown(
+            self.path,
+            "/ (attributes)",
+            set(hdf5.names(file.attrs)) - {*ChallengeAttrs.model_fields},
+        )
         if not self.names:
-            self._missing("/", "at least one group `sample_00`, `sample_01`, ...", sorted(file))
+            found = ", ".join(sorted(hdf5.names(file)))
+            self._missing(
+                "/", "at least one group `sample_00`, `sample_01`, ...", found or "nothing"
+            )
 
     def sample(self, name: str) -> ChallengeSample:
         """One sample with the 4D-STEM operator.
@@ -122,12 +140,14 @@ class Challenge:
 
     def any_sample(self, name: str) -> ChallengeSample | ArraySample:
         """One sample, whatever form its H has."""
-        group = self._file[name]
-        missing = {"y", "H_ideal"} - set(group)
-        if missing:
-            self._missing(name, "datasets and groups y, H_ideal", f"no {', '.join(missing)}")
-        _warn_of_unknown(self.path, f"/{name}", set(group) - SAMPLE_ITEMS)
-        _warn_of_unknown(self.path, f"/{name} (attributes)", set(group.attrs) - SAMPLE_ATTRS)
+        group = self._file.get(name)
+        if not isinstance(group, h5py.Group):
+            self._missing(f"/{name}", "a group with y and H_ideal", "no group")
+        self._need(group, "y", "H_ideal")
+        _warn_of_unknown(self.path, f"/{name}", set(hdf5.names(group)) - SAMPLE_ITEMS)
+        _warn_of_unknown(
+            self.path, f"/{name} (attributes)", set(hdf5.names(group.attrs)) - SAMPLE_ATTRS
+        )
         ranges = hdf5.json_attribute(
             group,
             "spec_ranges",
@@ -136,13 +156,14 @@ class Challenge:
             malformed="INPUT_MALFORMED",
         )
         if isinstance(group["H_ideal"], h5py.Dataset):
-            values = self._array(f"{name}/H_ideal")
-            return ArraySample(name, self._array(f"{name}/y"), ArrayOperator(values), ranges)
-        y = FilePatterns(self._dataset(f"{name}/y", ndim=4))
+            values = self._array(f"/{name}/H_ideal")
+            return ArraySample(name, self._array(f"/{name}/y"), ArrayOperator(values), ranges)
+        self._check_ranges(name, ranges)
+        y = FilePatterns(self._dataset(f"/{name}/y", ndim=4, kinds="fiu"))
         operator = self._operator(group["H_ideal"], y.shape)
         x_true = None
         if "x_true" in group:
-            x_true = self._array(f"{name}/x_true", shape=operator.attrs.object_shape)
+            x_true = self._array(f"/{name}/x_true", shape=operator.attrs.object_shape)
         true_spec = None
         if "true_spec" in group.attrs:
             true_spec = hdf5.json_attribute(
@@ -161,10 +182,8 @@ class Challenge:
 
     def _operator(self, group: h5py.Group, shape: tuple[int, int, int, int]) -> IdealOperator:
         where = f"{self.path}:{group.name}"
-        missing = OPERATOR_ITEMS - set(group)
-        if missing:
-            self._missing(group.name, "datasets probe, positions_px", f"no {', '.join(missing)}")
-        _warn_of_unknown(self.path, group.name, set(group) - OPERATOR_ITEMS)
+        self._need(group, *sorted(OPERATOR_ITEMS))
+        _warn_of_unknown(self.path, group.name, set(hdf5.names(group)) - OPERATOR_ITEMS)
         attrs = hdf5.attributes_as(
             group, OperatorAttrs, missing="INPUT_MISSING_ITEM", malformed="INPUT_MALFORMED"
         )
@@ -172,12 +191,12 @@ class Challenge:
         n = ky
         if ky != kx:
             self._inconsistent(where, "a square detector", f"{ky} x {kx} pixels")
-        probe = self._dataset(f"{group.name}/probe", ndim=2)
-        if probe.shape != (n, n) or probe.dtype.kind != "c":
+        probe = self._dataset(f"{group.name}/probe", ndim=2, kinds="c")
+        if probe.shape != (n, n):
             self._inconsistent(
                 where + "/probe",
-                f"complex64 of the detector's shape ({n}, {n})",
-                f"{probe.dtype} {probe.shape}",
+                f"the detector's shape ({n}, {n})",
+                f"shape {probe.shape}",
             )
         values = np.asarray(probe[...], dtype=np.complex64)
         norm = float(np.sum(np.abs(values.astype(np.complex128)) ** 2))
@@ -203,7 +222,7 @@ class Challenge:
         text = group.attrs.get("metadata")
         where = f"{self.path}:{group.name}@metadata"
         if text is None:
-            self._missing(group.name, "a JSON attribute `metadata`", sorted(group.attrs))
+            self._missing(f"{group.name}@metadata", "a JSON attribute", f"only {sorted(group.attrs)}")
         try:
             raw: Any = strict_json(text)
             if not isinstance(raw, dict):
@@ -225,14 +244,53 @@ class Challenge:
             self._inconsistent(where, f"the shape of y, {shape}", str(metadata.shape))
         return metadata
 
-    def _dataset(self, name: str, *, ndim: int) -> h5py.Dataset:
+    def _check_version(self) -> None:
+        """A newer contract is named as such before anything of it is read."""
+        version = self._file.attrs.get("contract_version")
+        if isinstance(version, str) and version.partition(".")[0] != READ_VERSION:
+            raise refuse(
+                "INPUT_VERSION",
+                f"{self.path}:/@contract_version",
+                expected=f"version {READ_VERSION}.x",
+                found=version,
+                hint="install the stem4d of that version, or build the file with this one",
+            )
+
+    def _check_ranges(self, name: str, ranges: SpecRanges) -> None:
+        """The imaging model has three parameters, and bounds beyond which it means nothing."""
+        try:
+            for end in ("min", "max"):
+                MismatchSpec.from_values({r.name: getattr(r, end) for r in ranges.root})
+        except ValidationError as error:
+            raise refuse(
+                "INPUT_MALFORMED",
+                f"{self.path}:/{name}@spec_ranges",
+                expected=f"ranges of {', '.join(PARAMETERS)}, within a MismatchSpec's bounds",
+                found=hdf5.explain(error),
+                hint="mend the attribute; every key, type and bound is in docs/schema.md",
+            ) from error
+
+    def _need(self, group: h5py.Group, *needed: str) -> None:
+        """Refuse a group in which a name is missing, or is a link to nothing."""
+        if missing := [n for n in needed if group.get(n) is None]:
+            self._missing(group.name, f"items {', '.join(needed)}", f"no {', '.join(missing)}")
+
+    def _dataset(self, name: str, *, ndim: int, kinds: str) -> h5py.Dataset:
+        """A dataset that is not empty, by its dimensions and numpy's letters of its kinds."""
         dataset = self._file[name]
-        if not isinstance(dataset, h5py.Dataset) or dataset.ndim != ndim:
+        good = (
+            isinstance(dataset, h5py.Dataset)
+            and dataset.ndim == ndim
+            and 0 not in dataset.shape
+            and dataset.dtype.kind in kinds
+        )
+        if not good:
+            is_dataset = isinstance(dataset, h5py.Dataset)
             raise refuse(
                 "INPUT_MALFORMED",
                 f"{self.path}:{name}",
-                expected=f"a dataset of {ndim} dimensions",
-                found=f"shape {dataset.shape}" if isinstance(dataset, h5py.Dataset) else "a group",
+                expected=f"{'complex' if kinds == 'c' else 'real'} numbers in {ndim} dimensions",
+                found=f"{dataset.dtype} of shape {dataset.shape}" if is_dataset else "a group",
                 hint="see the contract's table of items (docs/contract.md)",
             )
         return dataset
@@ -249,15 +307,8 @@ class Challenge:
             )
         if shape is not None and dataset.shape != shape:
             self._inconsistent(f"{self.path}:{name}", f"shape {shape}", f"shape {dataset.shape}")
-        values = np.asarray(dataset[...], dtype=np.float32)
-        if not np.isfinite(values).all():
-            raise refuse(
-                "INPUT_MALFORMED",
-                f"{self.path}:{name}",
-                expected="finite values",
-                found="NaN or infinity",
-                hint="build or copy the file again",
-            )
+        values = hdf5.read(dataset, damaged="INPUT_NOT_HDF5")
+        _require_finite(values, f"{self.path}:{name}")
         return values
 
     def _missing(self, where: str, expected: str, found: object) -> NoReturn:
@@ -328,6 +379,17 @@ def _write_sample(group: h5py.Group, sample: ChallengeSample) -> None:
         hdf5.write_array(group, "x_true", sample.x_true.astype(np.float32))
     if sample.true_spec is not None:
         hdf5.set_json(group, "true_spec", sample.true_spec)
+
+
+def _require_finite(values: NDArray[np.float32], where: str) -> None:
+    if not np.isfinite(values).all():
+        raise refuse(
+            "INPUT_MALFORMED",
+            where,
+            expected="finite values",
+            found="NaN or infinity",
+            hint="build or copy the file again",
+        )
 
 
 def _warn_of_unknown(path: Path, where: str, names: set[str]) -> None:

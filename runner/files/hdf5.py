@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,6 +113,31 @@ def open_input(path: Path, *, not_found: str, not_hdf5: str) -> Iterator[h5py.Fi
         yield file
 
 
+def names(items: Iterable[str | bytes]) -> list[str]:
+    """Names in a group or of its attributes; h5py gives those that are not UTF-8 as bytes."""
+    return [n if isinstance(n, str) else n.decode("utf-8", "backslashreplace") for n in items]
+
+
+def read(dataset: h5py.Dataset, selection: Any = ..., *, damaged: str) -> NDArray[np.float32]:
+    """Real values of a dataset as float32; what is too large becomes infinite.
+
+    Raises:
+        ContractError: `damaged`, when the stored bytes cannot be decoded.
+    """
+    try:
+        values = dataset[selection]
+    except OSError as error:
+        raise refuse(
+            damaged,
+            f"{dataset.file.filename}:{dataset.name}",
+            expected="data that HDF5 can read back",
+            found=str(error),
+            hint="the file is damaged: copy or make it again",
+        ) from error
+    with np.errstate(over="ignore"):
+        return np.asarray(values, dtype=np.float32)
+
+
 def json_attribute(
     item: h5py.Group, name: str, model: type[RecordT], *, missing: str, malformed: str
 ) -> RecordT:
@@ -130,11 +155,8 @@ def json_attribute(
             found=f"attributes {sorted(item.attrs)}",
             hint="see the contract's table of items (docs/contract.md)",
         )
-    value = item.attrs[name]
     try:
-        if not isinstance(value, str | bytes):
-            raise StrictJSONError(f"a {type(value).__name__}, not text")
-        return record_from_json(model, value)
+        return record_from_json(model, item.attrs[name])
     except (StrictJSONError, ValidationError) as error:
         raise refuse(
             malformed,

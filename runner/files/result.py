@@ -130,9 +130,9 @@ class _Reader:
         run_info = hdf5.json_attribute(
             file, "run_info", RunInfo, missing="RESULT_MISSING_ITEM", malformed="RESULT_MALFORMED"
         )
-        self._unknown("/", "attribute", set(file.attrs) - ROOT_ATTRS)
+        self._unknown("/", "attribute", set(hdf5.names(file.attrs)) - ROOT_ATTRS)
         samples: dict[str, SampleResult] = {}
-        for name in file:
+        for name in hdf5.names(file):
             if not re.fullmatch(SAMPLE_NAME_PATTERN, name):
                 self._unknown("/", "item", {name})
             elif name not in self.challenge.names:
@@ -147,7 +147,7 @@ class _Reader:
                 sample = self._sample(file[name])
                 if sample is not None:
                     samples[name] = sample
-        for name in sorted(set(self.challenge.names) - set(file)):
+        for name in sorted(set(self.challenge.names) - set(hdf5.names(file))):
             self._add(
                 "RESULT_SAMPLE_MISSING",
                 f"/{name}",
@@ -159,8 +159,8 @@ class _Reader:
 
     def _sample(self, group: h5py.Group) -> SampleResult | None:
         before = len(self.findings)
-        self._unknown(group.name, "item", set(group) - {"x_hat"})
-        self._unknown(group.name, "attribute", set(group.attrs) - SAMPLE_ATTRS)
+        self._unknown(group.name, "item", set(hdf5.names(group)) - {"x_hat"})
+        self._unknown(group.name, "attribute", set(hdf5.names(group.attrs)) - SAMPLE_ATTRS)
         x_hat = self._x_hat(group)
         spec = self._spec(group)
         diagnostics = self._diagnostics(group)
@@ -175,7 +175,7 @@ class _Reader:
                 "RESULT_MISSING_ITEM",
                 where,
                 "a float32 dataset",
-                f"items {sorted(group)}",
+                f"items {sorted(hdf5.names(group))}",
                 "write the reconstructed image as dataset `x_hat`",
             )
             return None
@@ -201,7 +201,9 @@ class _Reader:
                 "write x_hat.astype('float32')",
             )
             return None
-        values = np.asarray(dataset[...], dtype=np.float32)
+        values = self._values(dataset)
+        if values is None:
+            return None
         bad = int(np.count_nonzero(~np.isfinite(values)))
         if bad:
             self._add(
@@ -214,6 +216,13 @@ class _Reader:
             return None
         return values
 
+    def _values(self, dataset: h5py.Dataset) -> NDArray[np.float32] | None:
+        try:
+            return hdf5.read(dataset, damaged="RESULT_NOT_HDF5")
+        except ContractError as error:
+            self.findings += error.findings
+            return None
+
     def _spec(self, group: h5py.Group) -> dict[str, float] | None:
         where = f"{group.name}@corrected_spec"
         ranges = self.challenge.sample(group.name.strip("/")).ranges
@@ -221,7 +230,7 @@ class _Reader:
             if "corrected_spec" not in group.attrs:
                 raise StrictJSONError("nothing")
             values = record_from_json(SpecValues, group.attrs["corrected_spec"]).root
-        except (StrictJSONError, ValidationError, TypeError, AttributeError) as error:
+        except (StrictJSONError, ValidationError) as error:
             self._add(
                 "RESULT_SPEC",
                 where,
@@ -255,7 +264,7 @@ class _Reader:
             return {}
         try:
             return record_from_json(DiagnosticsRecord, group.attrs["diagnostics"]).root
-        except (StrictJSONError, ValidationError, TypeError, AttributeError) as error:
+        except (StrictJSONError, ValidationError) as error:
             self._add(
                 "RESULT_MALFORMED",
                 f"{group.name}@diagnostics",
@@ -304,7 +313,5 @@ class _Reader:
 
     def _add(self, code: str, where: str, expected: str, found: str, hint: str) -> None:
         self.findings.append(
-            finding(
-                code, f"{self.path.name}:{where}", expected=expected, found=found, hint=hint
-            )
+            finding(code, f"{self.path.name}:{where}", expected=expected, found=found, hint=hint)
         )
