@@ -23,6 +23,10 @@ ENTRY_POINT_GROUP = "stem4d.algorithms"
 DEFAULT_ALGORITHM = "ptychography+gradient"
 DEFAULT_CALIBRATOR = "gradient"
 
+UNLOADABLE = (Exception, SystemExit)
+"""What a stranger's module may raise. A script without a main guard ends with sys.exit(0), which
+must not be taken for the end of a run that went well."""
+
 TEMPLATE_HINT = (
     "a class needs one of: solve(self, sample), reconstruct(self, sample, spec),"
     " estimate(self, sample); docs/write-an-algorithm.md has an example of ten lines"
@@ -160,7 +164,7 @@ def _instance(name: str, builtin: Mapping[str, Entry]) -> object:
     module, _, attribute = target.partition(":")
     try:
         loaded = importlib.import_module(module)
-    except Exception as error:
+    except UNLOADABLE as error:
         raise _not_loaded(name, error) from error
     return _make(loaded, attribute, name)
 
@@ -185,7 +189,7 @@ def _module_of_file(path: Path, name: str) -> ModuleType:
         sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except UNLOADABLE as error:
         del sys.modules[spec.name]
         raise _not_loaded(name, error) from error
     return module
@@ -208,11 +212,11 @@ def _make(module: ModuleType, attribute: str, name: str) -> object:
         )
     try:
         return made()
-    except Exception as error:
+    except UNLOADABLE as error:
         raise _not_loaded(name, error) from error
 
 
-def _not_loaded(name: str, error: Exception) -> ContractError:
+def _not_loaded(name: str, error: BaseException) -> ContractError:
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

@@ -16,6 +16,9 @@ from schemas.limits import ResourceLimits
 DEFAULT_INPUT = Path("/input")
 DEFAULT_OUTPUT = Path("/output")
 
+MAX_SEED = 2**63 - 1
+"""Largest seed that torch's generators take."""
+
 
 @click.command()
 @click.argument("input_path", required=False, type=click.Path(path_type=Path), metavar="[INPUT]")
@@ -44,7 +47,7 @@ DEFAULT_OUTPUT = Path("/output")
     envvar="STEM4D_SEED",
     default=0,
     show_default=True,
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MAX_SEED),
     help="Random seed [env: STEM4D_SEED]",
 )
 @click.option("--resume", is_flag=True, help="Go on from a partial result of the same run")
@@ -95,7 +98,8 @@ def find_challenge(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    found = sorted(path.glob("*.h5")) if path.is_dir() else []
+    names = _names_in(path) if path.is_dir() else []
+    found = [path / name for name in names if name.endswith(".h5")]
     if len(found) == 1:
         return found[0]
     if found:
@@ -106,15 +110,30 @@ def find_challenge(path: Path) -> Path:
             found=", ".join(entry.name for entry in found),
             hint="name the file: --input FOLDER/FILE.h5",
         )
-    what = sorted(entry.name for entry in path.iterdir())[:10] if path.is_dir() else None
     raise refuse(
         "INPUT_NOT_FOUND",
         str(path),
         expected="a challenge file (.h5), or a folder with one",
-        found="no such path" if what is None else f"a folder with {', '.join(what) or 'nothing'}",
+        found=f"a folder with {', '.join(names[:10]) or 'nothing'}"
+        if path.is_dir()
+        else "no such path",
         hint="mount the folder that holds it: docker run -v /path/to/folder:/input:ro ...; or give"
         " --input PATH",
     )
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise refuse(
+            "INPUT_NOT_FOUND",
+            str(folder),
+            expected=f"a folder that user id {os.getuid()} may read",
+            found=f"{type(error).__name__}: {error.strerror}",
+            hint="let others read it (for a container: chmod 755 on the host folder that is mounted"
+            " at /input)",
+        ) from error
 
 
 def limits_from_environment() -> ResourceLimits:

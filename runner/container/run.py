@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from algorithms.base import Algorithm, Reconstruction, Sample
 from algorithms.registry import DEFAULT_ALGORITHM, load_algorithm, parameters_of
@@ -22,19 +23,21 @@ from runner.container import environment
 from runner.container.progress import Progress
 from runner.container.stop import StopRequestedError, StopSignal
 from runner.files.challenge import Challenge, ChallengeSample, open_challenge
-from runner.files.hdf5 import output_error, sha256_of
+from runner.files.hdf5 import explain, output_error, sha256_of
 from runner.files.result import (
     PROGRESS_NAME,
     RESULT_NAME,
+    DiagnosticsRecord,
     ResultFile,
     SampleResult,
     read_result,
     write_result,
 )
-from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, VARIANT, json_text
+from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, VARIANT, json_text, record_from_json
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import ResourceLimits
 from schemas.result import Provenance, ResultAttrs, RunInfo, SampleRun
+from schemas.spec import MismatchSpec
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,10 @@ def run_challenge(source: Path, folder: Path, options: RunOptions) -> Path:
     """
     began, started = time.monotonic(), datetime.now(UTC)
     environment.prepare(options.seed)
-    with StopSignal() as stop, open_challenge(source) as challenge:
+    with StopSignal() as stop:
         try:
-            _Run(challenge, folder, options, stop, began, started).all_samples()
+            with open_challenge(source) as challenge:
+                _Run(challenge, folder, options, stop, began, started).all_samples()
         except StopRequestedError:
             raise refuse(
                 "STOPPED",
@@ -227,22 +231,35 @@ def checked(outcome: object, sample: Sample) -> SampleResult:
     if not isinstance(outcome, Reconstruction):
         raise _bad_output(sample.name, "a Reconstruction(x_hat, spec)", type(outcome).__name__)
     findings: list[Finding] = []
-    x_hat: NDArray[Any] = np.asarray(outcome.x_hat)
+    try:
+        x_hat: NDArray[Any] = np.asarray(outcome.x_hat)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _bad_output(
+            f"{sample.name}: x_hat",
+            "an array (of a torch tensor: x.detach().cpu().numpy())",
+            f"{type(outcome.x_hat).__name__}: {error}",
+        ) from error
     if x_hat.shape != sample.object_shape:
         findings += _bad_output(
             f"{sample.name}: x_hat", f"shape {sample.object_shape}", f"shape {x_hat.shape}"
         ).findings
     elif x_hat.dtype.kind not in "fiu":
         findings += _bad_output(f"{sample.name}: x_hat", "real numbers", str(x_hat.dtype)).findings
-    elif not np.isfinite(x_hat).all():
-        bad = int(np.count_nonzero(~np.isfinite(x_hat)))
-        findings += _bad_output(
-            f"{sample.name}: x_hat", "finite values", f"{bad} of {x_hat.size} NaN or infinite"
-        ).findings
+    else:
+        with np.errstate(over="ignore"):
+            x_hat = x_hat.astype(np.float32)
+        if bad := int(np.count_nonzero(~np.isfinite(x_hat))):
+            findings += _bad_output(
+                f"{sample.name}: x_hat",
+                "finite values, as float32 holds them",
+                f"{bad} of {x_hat.size} NaN or infinite",
+            ).findings
     values: dict[str, float] = {}
-    if outcome.spec is None:
+    if not isinstance(outcome.spec, MismatchSpec):
         findings += _bad_output(
-            f"{sample.name}: spec", "a MismatchSpec within sample.ranges", "None"
+            f"{sample.name}: spec",
+            "a MismatchSpec within sample.ranges",
+            "None" if outcome.spec is None else type(outcome.spec).__name__,
         ).findings
     else:
         values = {n: v for n, v in outcome.spec.values().items() if n in sample.ranges.names}
@@ -257,15 +274,19 @@ def checked(outcome: object, sample: Sample) -> SampleResult:
                 "every parameter within its range (`spec.clipped(sample.ranges)`)",
                 "; ".join(outside),
             ).findings
-    diagnostics = _plain(outcome.diagnostics)
-    size = len(json_text(diagnostics).encode())
-    if size > MAX_JSON_BYTES:
+    diagnostics: dict[str, JsonValue] = {}
+    try:
+        text = json_text(_plain(outcome.diagnostics))
+        diagnostics = record_from_json(DiagnosticsRecord, text).root
+    except (ValueError, RecursionError) as error:
         findings += _bad_output(
-            f"{sample.name}: diagnostics", f"at most {MAX_JSON_BYTES} bytes of JSON", f"{size}"
+            f"{sample.name}: diagnostics",
+            f"a mapping that JSON can hold, at most {MAX_JSON_BYTES} bytes",
+            explain(error),
         ).findings
     if findings:
         raise ContractError(findings)
-    return SampleResult(x_hat.astype(np.float32), values, diagnostics)
+    return SampleResult(x_hat, values, diagnostics)
 
 
 def _bad_output(where: str, expected: str, found: str) -> ContractError:
@@ -292,7 +313,7 @@ def _guarded(call: Any, where: str) -> Any:
             found=str(error) or "MemoryError",
             hint="read y in blocks (sample.y.read) instead of all at once",
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit(0) would look like a run that went well
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.endswith("runner/container/run.py")]
         lines = "; ".join(f"{f.filename}:{f.lineno} in {f.name}" for f in own[-3:])
