@@ -1,4 +1,4 @@
-"""Fixtures for everything that reads or judges files."""
+"""Fixtures for everything that reads or judges files, and for commands in this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.cli import cli
+from runner.container.command import run_command
 from runner.files.hdf5 import sha256_of
+from tests.helpers.commands import Command, Outcome
 from tests.runner.small import (
     Answers,
     SmallChallenge,
@@ -35,3 +38,17 @@ def write_result_file(small_challenge: SmallChallenge, tmp_path: Path) -> Callab
     """Write a result file for the small challenge."""
     digest = sha256_of(small_challenge.path)
     return lambda given: write_answers(tmp_path / "result.h5", given, input_sha256=digest)
+
+
+@pytest.fixture
+def stem4d(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command as a person or a script calls it, in this process."""
+
+    def call(*arguments: object) -> Outcome:
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr("sys.argv", ["stem4d", *words])
+        capsys.readouterr()
+        code = run_command(cli, words)
+        return Outcome(code, *capsys.readouterr())
+
+    return call
