@@ -23,7 +23,7 @@ from runner.container import environment
 from runner.container.progress import Progress
 from runner.container.stop import StopRequestedError, StopSignal
 from runner.files.challenge import Challenge, ChallengeSample, open_challenge
-from runner.files.hdf5 import explain, output_error, sha256_of
+from runner.files.hdf5 import explain, make_folder, output_error, sha256_of
 from runner.files.result import (
     PROGRESS_NAME,
     RESULT_NAME,
@@ -125,7 +125,7 @@ class _Run:
         path = self._folder / RESULT_NAME
         # All samples are looked at first: a fault of the last one is told now, not after an hour.
         samples = tuple(self._challenge)
-        make_output(self._folder)
+        make_folder(self._folder)
         self._take_earlier(path)
         lines = self._folder / PROGRESS_NAME
         try:
@@ -202,24 +202,6 @@ class _Run:
             )
         self._results.update(earlier.samples)
         self._seconds.update(earlier.run_info.samples)
-
-
-def make_output(folder: Path) -> None:
-    """Make the output folder.
-
-    Raises:
-        ContractError: OUTPUT_NOT_WRITABLE.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise refuse(
-            "OUTPUT_NOT_WRITABLE",
-            str(folder),
-            expected="a folder that can be made and written to",
-            found=f"{type(error).__name__}: {error.strerror}",
-            hint="choose another with --output",
-        ) from error
 
 
 def checked(outcome: object, sample: Sample) -> SampleResult:

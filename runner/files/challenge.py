@@ -222,7 +222,8 @@ class Challenge:
         text = group.attrs.get("metadata")
         where = f"{self.path}:{group.name}@metadata"
         if text is None:
-            self._missing(f"{group.name}@metadata", "a JSON attribute", f"only {sorted(group.attrs)}")
+            found = f"only {', '.join(sorted(hdf5.names(group.attrs)))}"
+            self._missing(f"{group.name}@metadata", "a JSON attribute", found)
         try:
             raw: Any = strict_json(text)
             if not isinstance(raw, dict):

@@ -63,6 +63,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        ContractError: OUTPUT_NOT_WRITABLE or NO_SPACE.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
 def output_error(target: Path, error: OSError) -> Exception:
     """The finding that fits an error met while writing `target`."""
     found = f"{type(error).__name__}: {error.strerror or error}"

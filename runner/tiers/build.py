@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from runner.files.challenge import ChallengeSample, write_challenge
+from runner.files.hdf5 import make_folder
 from runner.tiers.simulate import ideal_operator, simulate
 from runner.tiers.specimens import Specimen, draw_specimen, from_structure_file
 from schemas.base import CONTRACT_VERSION, VARIANT
@@ -56,7 +57,7 @@ def build_tier(
     Raises:
         ContractError: the folder is not writable, or a structure needs a package that is missing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     files = tier_files(recipe.tier, folder)
     attrs = ChallengeAttrs(
         variant=VARIANT,

@@ -7,8 +7,10 @@ new file into which only what a container may see is written.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import h5py
 import numpy as np
@@ -16,11 +18,21 @@ import numpy as np
 from runner.files.challenge import ChallengeSample, open_challenge, write_challenge
 from runner.files.hdf5 import open_input
 from schemas.base import json_text
-from schemas.challenge import BLIND_TIER
+from schemas.challenge import BLIND_TIER, ChallengeAttrs
+from schemas.findings import refuse
+from schemas.operator import OperatorAttrs
 
-ALLOWED_ROOT_ATTRS = {"variant", "tier", "version", "contract_version"}
-ALLOWED_SAMPLE_ATTRS = {"spec_ranges", "metadata"}
-ALLOWED_ITEMS = {"y", "H_ideal", "H_ideal/probe", "H_ideal/positions_px"}
+ALLOWED_ROOT_ATTRS = frozenset(ChallengeAttrs.model_fields)
+ALLOWED_ITEMS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "": frozenset({"spec_ranges", "metadata"}),
+        "/y": frozenset(),
+        "/H_ideal": frozenset(OperatorAttrs.model_fields),
+        "/H_ideal/probe": frozenset(),
+        "/H_ideal/positions_px": frozenset(),
+    }
+)
+"""Items of a sample's group, itself first, and the attributes of each."""
 
 RUN_BYTES = 24
 """Length of the byte runs of the truth that are searched for in the view."""
@@ -42,9 +54,18 @@ def strip(source: Path, target: Path) -> Path:
     Scene names become the sample's name, descriptions go, the tier is "blind".
 
     Raises:
-        ContractError: `source` is no challenge file, or `target` cannot be written.
+        ContractError: `source` is no challenge file, or is `target` itself, which would lose the
+            truth; or `target` cannot be written.
         StripError: the proof failed; no file is left at `target`.
     """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise refuse(
+            "USAGE",
+            str(target),
+            expected="another file than the one that is stripped",
+            found="the same file",
+            hint="name a new file: the truth in this one would be lost",
+        )
     with open_challenge(source) as challenge:
         attrs = challenge.attrs.model_copy(update={"tier": BLIND_TIER})
         write_challenge(target, attrs, (_blind(sample) for sample in challenge))
@@ -80,11 +101,21 @@ def _closed_keys(file: h5py.File, names: set[str]) -> None:
     if set(file.attrs) != ALLOWED_ROOT_ATTRS or set(file) != names:
         raise StripError(f"{file.filename}: root holds {sorted(file.attrs)}, {sorted(file)}")
     for name in names:
-        group = file[name]
-        items: set[str] = set()
-        group.visit(items.add)
-        if items != ALLOWED_ITEMS or set(group.attrs) != ALLOWED_SAMPLE_ATTRS:
-            raise StripError(f"{file.filename}:{name} holds {sorted(items)}, {sorted(group.attrs)}")
+        items = dict(_items(file, name, ""))
+        if items != ALLOWED_ITEMS:
+            raise StripError(f"{file.filename}:{name} holds {items}")
+
+
+def _items(parent: h5py.Group, name: str, path: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """(path, names of its attributes) of an item and all below it; a link is told, not followed."""
+    if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
+        yield path, frozenset({"a link"})
+        return
+    item = parent[name]
+    yield path, frozenset(item.attrs)
+    if isinstance(item, h5py.Group):
+        for child in item:
+            yield from _items(item, child, f"{path}/{child}")
 
 
 def _secret_runs(sample: ChallengeSample) -> list[tuple[str, bytes]]:

@@ -15,8 +15,7 @@ import h5py
 import pytest
 
 from runner.container.main import find_challenge
-from runner.container.run import make_output
-from runner.files.hdf5 import atomic_path
+from runner.files.hdf5 import atomic_path, make_folder
 from runner.files.result import ResultFile
 from schemas import Blame, ContractError, ExitCode
 from schemas.findings import CODES
@@ -236,12 +235,12 @@ def test_an_output_of_another_user(open_folder: Path) -> None:
     folder.mkdir(mode=0o555)
 
     def write() -> None:
-        make_output(folder)
+        make_folder(folder)
         with atomic_path(folder / "result.h5"):
             pass
 
     assert codes_as_nobody(write) == "OUTPUT_NOT_WRITABLE"
-    assert codes_as_nobody(lambda: make_output(folder / "below")) == "OUTPUT_NOT_WRITABLE"
+    assert codes_as_nobody(lambda: make_folder(folder / "below")) == "OUTPUT_NOT_WRITABLE"
     assert list(folder.iterdir()) == []
 
 
