@@ -9,7 +9,7 @@ from torch import Tensor
 from algorithms.base import Sample
 from algorithms.descent import AcceleratedDescent, Curvature
 from algorithms.objective import Objective
-from algorithms.prior import SpectralPrior, without_ramp
+from algorithms.prior import RESOLUTION, SpectralPrior, believe_contradictions, without_ramp
 from physics.noise import LikelihoodName
 from schemas.spec import MismatchSpec
 
@@ -33,6 +33,7 @@ class PhaseFit:
         self._sample = sample
         self._generator = torch.Generator().manual_seed(sample.seed)
         self._prior: SpectralPrior | None = None
+        self._likelihood_phi: Tensor | None = None
         start = self.objective.operator.tensor(np.zeros(sample.object_shape))
         self.curvature = self._curvature_at(start, spec)
         self._descent = AcceleratedDescent(start, self.curvature.preconditioner())
@@ -58,10 +59,21 @@ class PhaseFit:
 
     def adopt_prior(self, spec: MismatchSpec) -> None:
         """From here on, the image's own power spectrum less the noise's is its prior."""
+        self._likelihood_phi = self.phi
         self.curvature = self._curvature_at(self.phi, spec)
         self._prior = SpectralPrior.from_estimate(self.phi, self.curvature)
         precondition = self.curvature.preconditioner(self._prior.curvature)
         self._descent = AcceleratedDescent(self.phi, precondition)
+
+    def image(self) -> Tensor:
+        """The phase (H, W) [rad], under the prior if there is one but for what contradicts it."""
+        if self._likelihood_phi is None:
+            return self.phi
+        attrs = self._sample.operator.attrs
+        resolution_A = RESOLUTION * attrs.wavelength_A / (attrs.semiangle_mrad * 1e-3)
+        return believe_contradictions(
+            self.phi, self._likelihood_phi, resolution_A / attrs.sampling_A
+        )
 
     def _curvature_at(self, phi: Tensor, spec: MismatchSpec) -> Curvature:
         return Curvature.estimate(self.objective, phi, spec, self._generator)

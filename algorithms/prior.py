@@ -17,6 +17,13 @@ from torch import Tensor
 
 from algorithms.descent import COVERAGE_FLOOR, Curvature
 
+CONTRADICTION_SIGMA = 5.0
+"""Where data and prior differ by this many standard deviations, the data are believed: by chance
+that happens once in two million resolution elements."""
+
+RESOLUTION = 0.2
+"""Blur under which data and prior are compared, in wavelengths over the convergence semi-angle."""
+
 PEAK_CONTRAST = 4.0
 """A Fourier coefficient stands for a lattice of its own when its power is more than this many times
 what noise and its ring's average give: by chance one in e^4, about 2 %, does."""
@@ -39,19 +46,20 @@ class SpectralPrior:
     def from_estimate(cls, phi: Tensor, curvature: Curvature) -> SpectralPrior:
         """Empirical Bayes from a maximum-likelihood image: power minus the noise's power.
 
-        Coefficients that stand out (Bragg peaks of a lattice) keep their own power; all others at
-        most the average of their ring.
+        Coefficients that stand out (Bragg peaks of a lattice) have their own power as variance; all
+        others of a ring share the average of those that do not.
         """
-        noise = curvature.noise_power()
+        bins, noise = curvature.bins, curvature.noise_power()
         power = torch.fft.fft2(phi - phi.mean()).abs().square()
-        own = (power - noise).clamp_min(0.0)
-        ring = curvature.bins.mean(power - noise).clamp_min(0.0)[curvature.bins.ring]
-        stands_out = power > PEAK_CONTRAST * (noise + ring)
-        signal = torch.where(stands_out, own, torch.minimum(own, ring))
+        excess = power - noise
+        ring = bins.mean(excess).clamp_min(0.0)[bins.ring]
+        peak = power > PEAK_CONTRAST * (noise + ring)
+        others = bins.mean((~peak).to(phi.dtype)).clamp_min(1e-9)
+        diffuse = bins.mean(torch.where(peak, torch.zeros_like(excess), excess)) / others
+        signal = torch.where(peak, excess, diffuse.clamp_min(0.0)[bins.ring])
         # Where no signal is seen the prior is a thousand times stronger than the data.
         information = phi.numel() / signal.clamp_min(1e-30)
-        strongest = 1e3 * float(curvature.spectrum.max())
-        bounded = information.clamp_max(strongest)
+        bounded = information.clamp_max(1e3 * float(curvature.spectrum.max()))
         bounded[0, 0] = 0.0
         return cls(bounded)
 
@@ -60,6 +68,41 @@ class SpectralPrior:
         transform = torch.fft.fft2(phi)
         value = 0.5 * float((self.curvature * transform.abs().square()).sum()) / phi.numel()
         return value, torch.fft.ifft2(self.curvature * transform).real
+
+
+def believe_contradictions(with_prior: Tensor, likelihood: Tensor, resolution_px: float) -> Tensor:
+    """The image under the prior, given back to the data where they contradict it, (H, W).
+
+    A stationary prior knows a lattice but not a place: it fills a vacancy with the atom that the
+    lattice lacks there. Such a place shows as a local difference from the maximum-likelihood image
+    far above the noise, and takes that image's value, at the resolution of the comparison.
+
+    Args:
+        with_prior: maximum a posteriori phase, (H, W).
+        likelihood: maximum-likelihood phase of the same data, (H, W).
+        resolution_px: blur of the comparison [pixels].
+    """
+    difference = likelihood - with_prior
+    difference = difference - difference.median()
+    blurred = _blur(difference, resolution_px)
+    deviation = (blurred - blurred.median()).abs()
+    sigma = 1.4826 * deviation.median()  # of a normal distribution, from its median deviation
+    doubt = (deviation / sigma.clamp_min(1e-30) - CONTRADICTION_SIGMA).clamp(0.0, 1.0)
+    reach = max(1, round(2 * resolution_px))
+    padded = torch.nn.functional.pad(doubt[None, None], (reach,) * 4, mode="circular")
+    spread = torch.nn.functional.max_pool2d(padded, 2 * reach + 1, stride=1)[0, 0]
+    weight = _blur(spread, resolution_px).clamp(0.0, 1.0)
+    return with_prior + weight * _blur(difference, resolution_px / 2)
+
+
+def _blur(image: Tensor, sigma_px: float) -> Tensor:
+    """Periodic Gaussian blur of standard deviation `sigma_px`."""
+    rows = torch.fft.fftfreq(image.shape[0], device=image.device)
+    cols = torch.fft.fftfreq(image.shape[1], device=image.device)
+    square = rows[:, None] ** 2 + cols[None, :] ** 2
+    kernel = torch.exp(-2 * (torch.pi * sigma_px) ** 2 * square)
+    blurred: Tensor = torch.fft.ifft2(torch.fft.fft2(image) * kernel).real
+    return blurred
 
 
 def without_ramp(phi: Tensor, coverage: Tensor) -> Tensor:

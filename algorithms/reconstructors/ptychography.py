@@ -4,7 +4,8 @@
    operator (Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012), for the likelihood).
 2. The image's own power spectrum, less the noise that the Fisher information predicts, becomes a
    Gaussian prior (an empirical-Bayes Wiener filter in the loop); maximum a posteriori from there.
-3. The gauge: no net ramp, background at 0 (see `algorithms.prior`).
+3. Where the data contradict that prior (a vacancy in a lattice), the data are believed.
+4. The gauge: no net ramp, background at 0 (see `algorithms.prior`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Ptychography:
         if self.prior_iterations and sample.seconds_left > 0:
             fit.adopt_prior(spec)
             self._run(fit, sample, spec, self.prior_iterations, losses)
-        x = pin_background(fit.phi / sample.operator.attrs.phase_scale_rad, fit.curvature.coverage)
+        x = pin_background(
+            fit.image() / sample.operator.attrs.phase_scale_rad, fit.curvature.coverage
+        )
         return Reconstruction(
             x.cpu().numpy(), diagnostics={"losses": losses, "iterations": len(losses)}
         )
