@@ -39,7 +39,9 @@ demo: $(HOST_READY)  ## challenge -> container -> result -> score, on the public
 	@if ! $(DOCKER) version >/dev/null 2>&1; then \
 	    echo "stem4d: no container engine answers; the demo runs in this process." >&2; \
 	    $(BIN)/stem4d dry-run --no-docker; \
-	elif tools/build_image.sh $(BUILD_ARGS); then \
+	elif tools/build_image.sh $(BUILD_ARGS) || { \
+	    echo "stem4d: once more, from wheels that this machine fetches." >&2; \
+	    tools/fill_wheels.sh && tools/build_image.sh $(BUILD_ARGS); }; then \
 	    $(BIN)/stem4d dry-run --image $(IMAGE); \
 	else \
 	    echo "stem4d: the image could not be built, see above; the demo runs in this process." >&2; \
