@@ -35,23 +35,18 @@ def interaction_rad_per_VA(energy_eV: float) -> float:
     )
 
 
-def aperture(radius_px: float, window: int, rim_px: float = 0.0) -> NDArray[np.float64]:
-    """Round aperture (amplitude) on the n x n nominal detector, centred at n//2.
+def aperture(radius_px: float, window: int) -> NDArray[np.float64]:
+    """Round aperture on the n x n nominal detector, centred at n//2.
 
-    A sharp rim falls linearly over one pixel, as the coverage of a pixel by a disk does. A soft
-    one, as instruments have it, falls in intensity as 1 / (1 + exp((r - radius) / rim)).
+    The rim falls linearly over one pixel, as the coverage of a pixel by a disk does.
 
     Args:
-        radius_px: semi-angle in detector pixels; half of the intensity, where the rim is soft.
+        radius_px: semi-angle in detector pixels.
         window: side n [pixels].
-        rim_px: scale of the soft rim [pixels]; 0 is sharp.
     """
     axis = np.arange(window) - window // 2
-    outside = np.hypot(axis[:, None], axis[None, :]) - radius_px
-    if rim_px == 0:
-        return np.clip(0.5 - outside, 0.0, 1.0)
-    amplitude: NDArray[np.float64] = np.exp(-0.5 * np.logaddexp(0.0, outside / rim_px))
-    return amplitude
+    radius = np.hypot(axis[:, None], axis[None, :])
+    return np.clip(radius_px - radius + 0.5, 0.0, 1.0)
 
 
 def probe(
@@ -62,7 +57,7 @@ def probe(
     Cs_A: float,
     sampling_A: float,
     window: int,
-    rim_px: float = 0.0,
+    amplitude: NDArray[np.float64] | None = None,
 ) -> NDArray[np.complex64]:
     """The probe's wave on the n x n window, centred at (n//2, n//2), sum of |P|^2 is 1.
 
@@ -73,7 +68,8 @@ def probe(
         Cs_A: spherical aberration [A].
         sampling_A: pixel of the window [A].
         window: side n [pixels].
-        rim_px: softness of the aperture's rim [detector pixels], see `aperture`.
+        amplitude: the aperture's amplitude A on the nominal detector (n, n), centred at n//2;
+            None is the sharp round one of the semi-angle.
 
     Raises:
         ValueError: the aperture does not fit the window's frequencies.
@@ -89,6 +85,8 @@ def probe(
     axis = (np.arange(window) - window // 2) * pixel
     k2 = axis[:, None] ** 2 + axis[None, :] ** 2
     chi = np.pi * wavelength * C10_A * k2 + np.pi / 2 * Cs_A * wavelength**3 * k2**2
-    spectrum = aperture(radius_px, window, rim_px) * np.exp(-1j * chi)
+    if amplitude is None:
+        amplitude = aperture(radius_px, window)
+    spectrum = amplitude * np.exp(-1j * chi)
     wave = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))
     return (wave / np.linalg.norm(wave)).astype(np.complex64)
