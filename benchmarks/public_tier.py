@@ -30,7 +30,7 @@ ALGORITHMS = (
     "cpu-baseline+none",
 )
 
-HEADER = """| algorithm | score | PSNR [dB] | SSIM | consistency | dL [%] | dc [px] | eps | s a sample |
+HEADER = """| algorithm | score | PSNR [dB] | SSIM | consistency | dL % | dc px | eps | s |
 |---|---|---|---|---|---|---|---|---|"""
 
 
