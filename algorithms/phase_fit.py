@@ -53,9 +53,17 @@ class PhaseFit:
             if self._sample.seconds_left <= 0:
                 break
             losses.append(self._descent.step(lambda phi: self._loss(phi, spec)))
-        if not self._sample.operator.attrs.periodic:
-            self._descent.phi = without_ramp(self._descent.phi, self.curvature.coverage)
+        self._descent.phi = self.in_gauge(self._descent.phi)
         return losses
+
+    def in_gauge(self, phi: Tensor) -> Tensor:
+        """A phase (H, W), or a change of one, without what belongs to the centre offset.
+
+        A periodic object has no ramp to lose.
+        """
+        if self._sample.operator.attrs.periodic:
+            return phi
+        return without_ramp(phi, self.curvature.coverage)
 
     def adopt_prior(self, spec: MismatchSpec) -> None:
         """From here on, the image's own power spectrum less the noise's is its prior."""
