@@ -26,16 +26,13 @@ def raster(profile: Profile) -> NDArray[np.float32]:
 
 def ideal_operator(profile: Profile, phase_scale_rad: float) -> IdealOperator:
     """The ideal operator H of a profile, for a specimen of that phase scale [rad]."""
-    instrument = {
-        "energy_eV": profile.energy_eV,
-        "semiangle_mrad": profile.semiangle_mrad,
-        "C10_A": profile.C10_A,
-        "Cs_A": profile.Cs_A,
-        "sampling_A": profile.sampling_A,
-    }
     attrs = OperatorAttrs(
-        **instrument,
+        energy_eV=profile.energy_eV,
         wavelength_A=wavelength_A(profile.energy_eV),
+        semiangle_mrad=profile.semiangle_mrad,
+        C10_A=profile.C10_A,
+        Cs_A=profile.Cs_A,
+        sampling_A=profile.sampling_A,
         phase_scale_rad=phase_scale_rad,
         dose_e=profile.dose_e,
         gain=profile.gain,
@@ -44,7 +41,15 @@ def ideal_operator(profile: Profile, phase_scale_rad: float) -> IdealOperator:
         object_shape=profile.object_shape,
         model=MODEL_NAME,
     )
-    return IdealOperator(attrs, probe(**instrument, window=profile.window), raster(profile))
+    wave = probe(
+        energy_eV=attrs.energy_eV,
+        semiangle_mrad=attrs.semiangle_mrad,
+        C10_A=attrs.C10_A,
+        Cs_A=attrs.Cs_A,
+        sampling_A=attrs.sampling_A,
+        window=profile.window,
+    )
+    return IdealOperator(attrs, wave, raster(profile))
 
 
 def simulate(
