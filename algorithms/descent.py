@@ -8,6 +8,7 @@ the loss rises, the step is taken back and halved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,8 +18,9 @@ from torch import Tensor
 from algorithms.objective import Objective
 from schemas.spec import MismatchSpec
 
-COVERAGE_FLOOR = 1e-2
-"""Least relative illumination that is trusted; what the beam hardly met moves no faster."""
+COVERAGE_FLOOR = 0.1
+"""Least relative illumination that is made up for; what the beam met less moves no faster. Below
+about 0.05 the margin of an object that is larger than the scan takes up noise and diverges."""
 
 LOW_FREQUENCY_FLOOR = 0.05
 """Least curvature, relative to its peak, that a step is scaled by: bounds the noise of the
@@ -58,6 +60,16 @@ class FrequencyBins:
         return total / self.count
 
 
+def blur(image: Tensor, sigma_px: float) -> Tensor:
+    """Periodic Gaussian blur of standard deviation `sigma_px` of an (H, W) image."""
+    rows = torch.fft.fftfreq(image.shape[0], device=image.device)
+    cols = torch.fft.fftfreq(image.shape[1], device=image.device)
+    square = rows[:, None] ** 2 + cols[None, :] ** 2
+    kernel = torch.exp(-2 * (torch.pi * sigma_px) ** 2 * square)
+    blurred: Tensor = torch.fft.ifft2(torch.fft.fft2(image) * kernel).real
+    return blurred
+
+
 @dataclass(frozen=True)
 class Curvature:
     """The Fisher information of the phase, as nearly diagonal in Fourier space.
@@ -68,11 +80,14 @@ class Curvature:
     Attributes:
         spectrum: information per ring of frequency [rad^-2].
         coverage: relative illumination D, (H, W), at most 1.
+        window: the same, smooth over a scan step, (H, W), at most 1: weight of each pixel in what
+            is measured on an image. Beyond the scan an image holds noise alone.
         bins: the rings.
     """
 
     spectrum: Tensor
     coverage: Tensor
+    window: Tensor
     bins: FrequencyBins
 
     @classmethod
@@ -89,14 +104,26 @@ class Curvature:
             vector = torch.randn(phi.shape, generator=generator, dtype=phi.dtype).to(phi.device)
             product = whiten * objective.fisher_product(phi, spec, whiten * vector)
             power += (torch.fft.fft2(vector).conj() * torch.fft.fft2(product)).real
-        covered = float((coverage > COVERAGE_FLOOR).double().mean())
-        spectrum = bins.mean(power) / (RANDOM_VECTORS * phi.numel() * covered)
-        return cls(spectrum.clamp_min(0.0), coverage, bins)
+        covered = int((coverage > COVERAGE_FLOOR).sum())
+        spectrum = bins.mean(power) / (RANDOM_VECTORS * covered)
+        scan_step_px = math.sqrt(covered / objective.operator.count)
+        window = blur(coverage, scan_step_px)
+        window = (window / window.max()).clamp_min(0.0)
+        return cls(spectrum.clamp_min(0.0), coverage, window, bins)
+
+    def power(self, phi: Tensor) -> Tensor:
+        """Power |FFT|^2 of an image (H, W), its mean apart, as if all of it were seen as well."""
+        weight = self.window
+        centered = weight * (phi - (weight * phi).sum() / weight.sum())
+        power: Tensor = torch.fft.fft2(centered).abs().square() / weight.square().mean()
+        return power
 
     def noise_power(self) -> Tensor:
-        """Power |FFT|^2 of the maximum-likelihood image's noise, (H, W), where D is 1."""
+        """The share of noise in `power` of a maximum-likelihood image, (H, W)."""
         floor = 1e-6 * self.spectrum.max()
-        return self.coverage.numel() / self.spectrum.clamp_min(floor)[self.bins.ring]
+        weight = self.window.square()
+        variance = (weight / self.coverage.clamp_min(COVERAGE_FLOOR)).mean() / weight.mean()
+        return variance * self.coverage.numel() / self.spectrum.clamp_min(floor)[self.bins.ring]
 
     def preconditioner(self, prior_curvature: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """Gradient -> step of the Newton length, or shorter.

@@ -63,7 +63,7 @@ class PhaseFit:
         """
         if self._sample.operator.attrs.periodic:
             return phi
-        return without_ramp(phi, self.curvature.coverage)
+        return without_ramp(phi, self.curvature.window)
 
     def adopt_prior(self, spec: MismatchSpec) -> None:
         """From here on, the image's own power spectrum less the noise's is its prior."""
@@ -80,7 +80,10 @@ class PhaseFit:
         attrs = self._sample.operator.attrs
         resolution_A = RESOLUTION * attrs.wavelength_A / (attrs.semiangle_mrad * 1e-3)
         return believe_contradictions(
-            self.phi, self._likelihood_phi, resolution_A / attrs.sampling_A
+            self.phi,
+            self._likelihood_phi,
+            self.curvature.window,
+            resolution_A / attrs.sampling_A,
         )
 
     def _curvature_at(self, phi: Tensor, spec: MismatchSpec) -> Curvature:

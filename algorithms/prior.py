@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from algorithms.descent import COVERAGE_FLOOR, Curvature
+from algorithms.descent import Curvature, blur
 
 CONTRADICTION_SIGMA = 5.0
 """Where data and prior differ by this many standard deviations, the data are believed: by chance
@@ -27,6 +27,9 @@ RESOLUTION = 0.2
 PEAK_CONTRAST = 4.0
 """A Fourier coefficient stands for a lattice of its own when its power is more than this many times
 what noise and its ring's average give: by chance one in e^4, about 2 %, does."""
+
+WELL_SEEN = 0.5
+"""Least weight of a pixel whose value is trusted to be background."""
 
 BACKGROUND_PERCENTILE = 1.0
 """Percentile of x that is put to 0. The minimum itself is biased by the noise."""
@@ -50,7 +53,7 @@ class SpectralPrior:
         others of a ring share the average of those that do not.
         """
         bins, noise = curvature.bins, curvature.noise_power()
-        power = torch.fft.fft2(phi - phi.mean()).abs().square()
+        power = curvature.power(phi)
         excess = power - noise
         ring = bins.mean(excess).clamp_min(0.0)[bins.ring]
         peak = power > PEAK_CONTRAST * (noise + ring)
@@ -70,7 +73,9 @@ class SpectralPrior:
         return value, torch.fft.ifft2(self.curvature * transform).real
 
 
-def believe_contradictions(with_prior: Tensor, likelihood: Tensor, resolution_px: float) -> Tensor:
+def believe_contradictions(
+    with_prior: Tensor, likelihood: Tensor, window: Tensor, resolution_px: float
+) -> Tensor:
     """The image under the prior, given back to the data where they contradict it, (H, W).
 
     A stationary prior knows a lattice but not a place: it fills a vacancy with the atom that the
@@ -80,37 +85,28 @@ def believe_contradictions(with_prior: Tensor, likelihood: Tensor, resolution_px
     Args:
         with_prior: maximum a posteriori phase, (H, W).
         likelihood: maximum-likelihood phase of the same data, (H, W).
+        window: weight of each pixel, (H, W): beyond the scan the data say nothing.
         resolution_px: blur of the comparison [pixels].
     """
     difference = likelihood - with_prior
     difference = difference - difference.median()
-    blurred = _blur(difference, resolution_px)
+    blurred = blur(difference, resolution_px)
     deviation = (blurred - blurred.median()).abs()
     sigma = 1.4826 * deviation.median()  # of a normal distribution, from its median deviation
-    doubt = (deviation / sigma.clamp_min(1e-30) - CONTRADICTION_SIGMA).clamp(0.0, 1.0)
+    doubt = window * (deviation / sigma.clamp_min(1e-30) - CONTRADICTION_SIGMA).clamp(0.0, 1.0)
     reach = max(1, round(2 * resolution_px))
     padded = torch.nn.functional.pad(doubt[None, None], (reach,) * 4, mode="circular")
     spread = torch.nn.functional.max_pool2d(padded, 2 * reach + 1, stride=1)[0, 0]
-    weight = _blur(spread, resolution_px).clamp(0.0, 1.0)
-    return with_prior + weight * _blur(difference, resolution_px / 2)
+    weight = blur(spread, resolution_px).clamp(0.0, 1.0)
+    return with_prior + weight * blur(difference, resolution_px / 2)
 
 
-def _blur(image: Tensor, sigma_px: float) -> Tensor:
-    """Periodic Gaussian blur of standard deviation `sigma_px`."""
-    rows = torch.fft.fftfreq(image.shape[0], device=image.device)
-    cols = torch.fft.fftfreq(image.shape[1], device=image.device)
-    square = rows[:, None] ** 2 + cols[None, :] ** 2
-    kernel = torch.exp(-2 * (torch.pi * sigma_px) ** 2 * square)
-    blurred: Tensor = torch.fft.ifft2(torch.fft.fft2(image) * kernel).real
-    return blurred
-
-
-def without_ramp(phi: Tensor, coverage: Tensor) -> Tensor:
+def without_ramp(phi: Tensor, window: Tensor) -> Tensor:
     """The phase (H, W) less its plane, fitted where the beam was.
 
     Args:
         phi: phase [rad].
-        coverage: relative illumination, (H, W).
+        window: weight of each pixel, (H, W).
     """
     rows = torch.linspace(-1, 1, phi.shape[0], dtype=phi.dtype, device=phi.device)
     cols = torch.linspace(-1, 1, phi.shape[1], dtype=phi.dtype, device=phi.device)
@@ -121,7 +117,7 @@ def without_ramp(phi: Tensor, coverage: Tensor) -> Tensor:
             cols[None, :].expand_as(phi),
         ]
     ).reshape(3, -1)
-    weight = (coverage > COVERAGE_FLOOR).to(phi.dtype).reshape(-1)
+    weight = window.reshape(-1)
     normal = (plane * weight) @ plane.T
     fit = torch.linalg.solve(normal, (plane * weight) @ phi.reshape(-1))
     fit[0] = 0.0
@@ -129,8 +125,8 @@ def without_ramp(phi: Tensor, coverage: Tensor) -> Tensor:
     return flat
 
 
-def pin_background(x: Tensor, coverage: Tensor) -> Tensor:
-    """x (H, W) shifted so that its background is 0, and clipped to [0, 1]."""
-    seen = x[coverage > COVERAGE_FLOOR]
+def pin_background(x: Tensor, window: Tensor) -> Tensor:
+    """x (H, W) shifted so that its background is 0 where the beam was, and clipped to [0, 1]."""
+    seen = x[window > WELL_SEEN]
     background = torch.quantile(seen.double(), BACKGROUND_PERCENTILE / 100)
     return (x - background.to(x.dtype)).clamp(0.0, 1.0)

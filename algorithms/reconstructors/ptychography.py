@@ -45,7 +45,7 @@ class Ptychography:
             fit.adopt_prior(spec)
             self._run(fit, sample, spec, self.prior_iterations, losses)
         x = pin_background(
-            fit.image() / sample.operator.attrs.phase_scale_rad, fit.curvature.coverage
+            fit.image() / sample.operator.attrs.phase_scale_rad, fit.curvature.window
         )
         return Reconstruction(
             x.cpu().numpy(), diagnostics={"losses": losses, "iterations": len(losses)}
