@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
 
 from runner.files.hdf5 import (
