@@ -121,7 +121,9 @@ def without_ramp(phi: Tensor, window: Tensor) -> Tensor:
     normal = (plane * weight) @ plane.T
     fit = torch.linalg.solve(normal, (plane * weight) @ phi.reshape(-1))
     fit[0] = 0.0
-    flat: Tensor = phi - (fit @ plane).reshape(phi.shape)
+    # Beyond the scan the phase stays: there the plane would only end in a step at the object's rim.
+    seen = (window / WELL_SEEN).clamp_max(1.0)
+    flat: Tensor = phi - seen * (fit @ plane).reshape(phi.shape)
     return flat
 
 
