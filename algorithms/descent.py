@@ -171,7 +171,11 @@ class AcceleratedDescent:
         ahead = self.phi + momentum * travelled
         loss, slope = gradient(ahead)
         rose = self._last is not None and loss > self._last[0]
-        if rose and momentum == 0 and self._length > SHORTEST_STEP:
+        if rose and momentum > 0:
+            # Stay where the last good step ended, and begin again from there without momentum.
+            self._age, self._previous = 0, self.phi
+            return loss
+        if rose and self._length > SHORTEST_STEP:
             assert self._last is not None
             _, ahead, slope = self._last
             self._length /= 2

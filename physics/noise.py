@@ -72,7 +72,8 @@ class Likelihood:
         electrons = counts / self.gain + self.variance_e
         if self.name == LikelihoodName.ANSCOMBE:
             return (electrons + ANSCOMBE_SHIFT).clamp_min(0).sqrt()
-        return (electrons + POISSON_FLOOR_E).clamp_min(0)
+        # Not clipped: below zero, read noise must be as wrong as it is above, or the dark is bright.
+        return electrons + POISSON_FLOOR_E
 
     def slope(self, expected: Tensor, prepared: Tensor) -> Tensor:
         """d loss / d I for every pixel, the shape of `expected`."""
@@ -86,7 +87,8 @@ class Likelihood:
             model = (expected + (self.variance_e + ANSCOMBE_SHIFT)).sqrt()
             return 2 * (model - prepared).square().sum()
         model = expected + (self.variance_e + POISSON_FLOOR_E)
-        return (model - prepared - torch.xlogy(prepared, model / prepared.clamp_min(1e-30))).sum()
+        perfect = prepared.clamp_min(POISSON_FLOOR_E)
+        return (model - perfect - prepared * torch.log(model / perfect)).sum()
 
     def fisher_weight(self, expected: Tensor) -> Tensor:
         """1 / variance of a pixel [1/electrons^2]: the weight of its Fisher information."""

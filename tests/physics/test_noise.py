@@ -149,3 +149,16 @@ def test_empty_and_negative_pixels_are_no_trouble(name: LikelihoodName) -> None:
     expected = torch.zeros(4)
     assert torch.isfinite(likelihood.slope(expected, prepared)).all()
     assert np.isfinite(float(likelihood.loss(expected, prepared)))
+
+
+@pytest.mark.parametrize("read_noise", [0.3, 1.0, 4.0])
+def test_read_noise_in_the_dark_is_no_signal(read_noise: float) -> None:
+    """Poisson: the slope is right on average where a pixel expects a tenth of an electron."""
+    likelihood = Likelihood(POISSON, 1.0, read_noise)
+    truth = 0.1
+    counts = draw_counts(
+        electrons(truth, 200_000), gain=1.0, read_noise=read_noise, rng=np.random.default_rng(8)
+    )
+    prepared = likelihood.prepare(torch.as_tensor(counts, dtype=torch.float64))
+    slopes = likelihood.slope(torch.full_like(prepared, truth), prepared).numpy()
+    assert abs(slopes.mean()) < 5 * slopes.std() / np.sqrt(len(slopes))
