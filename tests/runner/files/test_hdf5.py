@@ -49,11 +49,14 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, error: BaseEx
 def test_the_old_content_stands_until_the_new_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "result.h5"
     target.write_text("old")
+    reader = target.open()
     with atomic_path(target) as temporary:
         temporary.write_text("new")
         assert target.read_text() == "old"
         assert temporary.parent == target.parent, "a rename is atomic on one file system alone"
     assert target.read_text() == "new"
+    with reader:
+        assert reader.read() == "old", "replaced, not written over: who reads it reads on"
     assert list(tmp_path.iterdir()) == [target]
     assert target.stat().st_mode & 0o777 == 0o644, "the host's user reads what uid 1000 wrote"
 

@@ -1,0 +1,322 @@
+"""Calibrators: what each promises, and that the errors they state are the errors they make."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from algorithms.base import Calibration, Sample
+from algorithms.calibrators.fixed import Midpoint, Nominal, Oracle
+from algorithms.calibrators.gradient import Gradient, joint_covariance
+from algorithms.calibrators.pacbed import Pacbed, fit_disk, pacbed
+from algorithms.objective import Objective
+from algorithms.phase_fit import PhaseFit
+from algorithms.registry import CALIBRATORS, load_calibrator
+from physics.ideal import ArrayPatterns, IdealOperator
+from physics.operator import vacuum_pattern
+from runner.tiers.build import draw_spec
+from schemas import PARAMETERS, ContractError, ExitCode, MismatchSpec, SpecRange, SpecRanges
+from tests.helpers.operators import make_ideal
+from tests.helpers.samples import PUBLIC_RANGES, atoms, measured
+
+INSTRUMENT = {"window": 24, "C10_A": -60.0, "phase_scale_rad": 0.5, "dose_e": 4000.0}
+PERIODIC = make_ideal(object_shape=(48, 48), **INSTRUMENT)
+PADDED = make_ideal(object_shape=(72, 72), periodic=False, **INSTRUMENT)
+COUNTING_BADLY = make_ideal(object_shape=(48, 48), gain=3.0, read_noise=2.0, **INSTRUMENT)
+
+SPEC = MismatchSpec(camera_length=2.5, center_offset=1.1, elliptical_distortion=0.007)
+
+
+def sample_of(ideal: IdealOperator, seed: int, spec: MismatchSpec = SPEC) -> Sample:
+    x = atoms(ideal.attrs.object_shape, count=ideal.attrs.object_shape[0], seed=seed)
+    return measured(ideal, x, spec, seed=seed, true_spec=spec)
+
+
+def errors_of(found: Calibration, spec: MismatchSpec) -> np.ndarray:
+    return np.array(found.spec.vector()) - spec.vector()
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    return sample_of(PERIODIC, seed=0)
+
+
+def narrow(**ends: tuple[float, float]) -> SpecRanges:
+    """The public ranges, some of them replaced."""
+    return SpecRanges(
+        tuple(
+            SpecRange(
+                name=r.name,
+                min=ends.get(r.name, (r.min, r.max))[0],
+                max=ends.get(r.name, (r.min, r.max))[1],
+                unit=r.unit,
+            )
+            for r in PUBLIC_RANGES.root
+        )
+    )
+
+
+# --- those that measure nothing -------------------------------------------------------------------
+
+
+def test_none_is_the_nominal_detector(sample: Sample) -> None:
+    assert Nominal().estimate(sample).spec == MismatchSpec()
+    away = replace(sample, ranges=narrow(camera_length=(1.0, 4.0), center_offset=(-2.0, -0.5)))
+    spec = Nominal().estimate(away).spec
+    assert spec == MismatchSpec(camera_length=1.0, center_offset=-0.5), "as near as can be"
+
+
+def test_midpoint_is_the_middle_of_every_range(sample: Sample) -> None:
+    spec = Midpoint().estimate(sample).spec
+    assert spec == MismatchSpec(camera_length=1.0, center_offset=0.5, elliptical_distortion=0.0025)
+
+
+def test_oracle_is_the_truth(sample: Sample) -> None:
+    assert Oracle().estimate(sample).spec == SPEC
+
+
+def test_oracle_refuses_a_blind_sample(sample: Sample) -> None:
+    with pytest.raises(ContractError) as failure:
+        Oracle().estimate(replace(sample, true_spec=None))
+    assert failure.value.findings[0].code == "TRUTH_MISSING"
+    assert failure.value.exit_code == ExitCode.INPUT
+
+
+@pytest.mark.parametrize("name", sorted(set(CALIBRATORS) - {"oracle"}))
+def test_no_other_looks_at_the_truth(sample: Sample, name: str) -> None:
+    calibrator = load_calibrator(name)
+    lied_to = replace(sample, true_spec=MismatchSpec(camera_length=-1.9))
+    assert calibrator.estimate(lied_to) == calibrator.estimate(replace(sample, true_spec=None))
+
+
+@pytest.mark.parametrize("name", sorted(set(CALIBRATORS) - {"oracle"}))
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        narrow(camera_length=(-2.0, -1.0)),
+        narrow(center_offset=(1.5, 2.0)),
+        narrow(elliptical_distortion=(-0.005, -0.004), camera_length=(3.0, 3.5)),
+    ],
+    ids=["camera length", "centre", "two"],
+)
+def test_the_answer_is_within_the_ranges(sample: Sample, name: str, ranges: SpecRanges) -> None:
+    """Even where the truth is not."""
+    spec = load_calibrator(name).estimate(replace(sample, ranges=ranges)).spec
+    assert spec.clipped(ranges) == spec
+
+
+@pytest.mark.parametrize("name", ["pacbed", "gradient"])
+def test_the_same_twice(sample: Sample, name: str) -> None:
+    calibrator = load_calibrator(name)
+    assert calibrator.estimate(sample) == calibrator.estimate(sample)
+
+
+# --- pacbed ---------------------------------------------------------------------------------------
+
+
+def test_pacbed_averages_all_patterns(sample: Sample) -> None:
+    np.testing.assert_allclose(
+        pacbed(sample.y), sample.counts().mean(axis=0, dtype=np.float64), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pacbed_finds_an_empty_disk(sample: Sample, seed: int) -> None:
+    """Without a specimen the model is exact: right to the rounding of the fit."""
+    spec = draw_spec(PUBLIC_RANGES, np.random.default_rng(seed))
+    average = PERIODIC.attrs.dose_e * vacuum_pattern(PERIODIC, spec)
+    found, _ = fit_disk(average, sample)
+    np.testing.assert_allclose(found.vector(), spec.vector(), atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    "ideal", [PERIODIC, PADDED, COUNTING_BADLY], ids=["periodic", "padded", "read noise"]
+)
+def test_pacbed_is_close(ideal: IdealOperator) -> None:
+    for seed in range(3):
+        spec = draw_spec(PUBLIC_RANGES, np.random.default_rng(seed))
+        found = Pacbed().estimate(sample_of(ideal, seed, spec))
+        length, offset, ellipse = np.abs(errors_of(found, spec))
+        assert length < 0.25
+        assert offset < 0.02
+        assert ellipse < 0.003
+
+
+# --- gradient -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ideal", [PERIODIC, PADDED, COUNTING_BADLY], ids=["periodic", "padded", "read noise"]
+)
+def test_gradient_is_as_good_as_it_says(ideal: IdealOperator) -> None:
+    """Within five of its own standard errors; those are small."""
+    for seed in range(2):
+        spec = draw_spec(PUBLIC_RANGES, np.random.default_rng(10 + seed))
+        found = Gradient().estimate(sample_of(ideal, seed, spec))
+        stated = np.array([found.standard_errors[name] for name in PARAMETERS])
+        assert (np.abs(errors_of(found, spec)) < 5 * stated).all()
+        assert (stated < (0.1, 0.005, 0.002)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "ideal", [PERIODIC, PADDED, COUNTING_BADLY], ids=["periodic", "padded", "read noise"]
+)
+def test_stated_errors_are_true_on_average(ideal: IdealOperator) -> None:
+    """Over 40 samples: errors over stated errors have a spread near 1 and no large mean.
+
+    The specimen's own slope counts as an error of the centre where the object is padded.
+    """
+    scores = []
+    for seed in range(40):
+        spec = draw_spec(PUBLIC_RANGES, np.random.default_rng(100 + seed))
+        found = Gradient().estimate(sample_of(ideal, seed, spec))
+        stated = np.array([found.standard_errors[name] for name in PARAMETERS])
+        scores.append(errors_of(found, spec) / stated)
+    spread = np.sqrt(np.mean(np.square(scores), axis=0))
+    assert (spread > 0.6).all(), spread
+    assert (spread < (1.6, 1.6 if ideal.attrs.periodic else 3.0, 1.6)).all(), spread
+    assert (np.abs(np.mean(scores, axis=0)) < 1.0).all()
+
+
+def test_gradient_beats_pacbed_where_the_specimen_is_strong() -> None:
+    """What the specimen scatters within the disk biases the average pattern, not the joint fit."""
+    ideal = make_ideal(object_shape=(48, 48), **{**INSTRUMENT, "phase_scale_rad": 1.2})
+    squares = {"pacbed": np.zeros(3), "gradient": np.zeros(3)}
+    for seed in range(4):
+        spec = draw_spec(PUBLIC_RANGES, np.random.default_rng(seed))
+        sample = sample_of(ideal, seed, spec)
+        for name in squares:
+            squares[name] += errors_of(load_calibrator(name).estimate(sample), spec) ** 2
+    assert squares["gradient"][0] < 0.5 * squares["pacbed"][0]
+
+
+def test_stated_errors_are_the_joint_bound() -> None:
+    """Against the whole Fisher matrix of 3 + 400 unknowns, built column by column and inverted."""
+    side = 20
+    ideal = make_ideal(
+        window=12, object_shape=(side, side), step=2, periodic=False, sampling_A=0.5, C10_A=-40.0
+    )
+    x = atoms((side, side), count=8, seed=2)
+    fit = PhaseFit(measured(ideal, x, SPEC), SPEC)
+    fit.run(SPEC, 8)
+    forward = fit.objective.operator
+    far = forward.far_field(SPEC)
+    psi = forward.exit_waves(forward.transmission(fit.phi), far, slice(None))
+    psi_hat = far.forward(psi)
+    expected, by_spec = forward.spec_derivatives(fit.phi, SPEC)
+    columns = list(by_spec)
+    for pixel in torch.eye(side**2).reshape(-1, side, side):
+        change = fit.in_gauge(pixel)
+        columns.append(forward.directional(psi, psi_hat, change, far, slice(None)))
+    jacobian = torch.stack(columns).flatten(1).double().numpy()
+    weight = fit.objective.likelihood.fisher_weight(expected).flatten().double().numpy()
+    whole = (jacobian * weight) @ jacobian.T
+    bound = np.sqrt(np.diag(np.linalg.pinv(whole, rcond=1e-9))[:3])
+    found = np.sqrt(np.diag(joint_covariance(fit, SPEC)))
+    alone = 1 / np.sqrt(np.diag(whole)[:3])
+    assert (bound > 1.1 * alone)[0], "the phase takes a share, or this test says nothing"
+    # The centre's bound is that of the gauge, which so small a scan hardly fixes.
+    np.testing.assert_allclose(found[[0, 2]], bound[[0, 2]], rtol=0.08)
+
+
+def test_an_empty_sample_is_calibrated_as_well() -> None:
+    """Vacuum: no phase to find, the disk alone."""
+    sample = measured(PERIODIC, np.zeros((48, 48), np.float32), SPEC)
+    found = Gradient().estimate(sample)
+    stated = np.array([found.standard_errors[name] for name in PARAMETERS])
+    assert (np.abs(errors_of(found, SPEC)) < 5 * stated).all()
+
+
+def test_a_parameter_at_the_end_of_its_range(sample: Sample) -> None:
+    spec = MismatchSpec(camera_length=4.0, center_offset=2.0, elliptical_distortion=0.01)
+    found = Gradient().estimate(sample_of(PERIODIC, 5, spec))
+    assert found.spec.clipped(PUBLIC_RANGES) == found.spec
+    assert (np.abs(errors_of(found, spec)) < (0.15, 0.01, 0.003)).all()
+
+
+def test_out_of_time_the_answer_is_still_one(sample: Sample) -> None:
+    told: list[float] = []
+    late = replace(sample, deadline=time.monotonic() - 1, progress=told.append)
+    found = Gradient().estimate(late)
+    assert found.spec.clipped(PUBLIC_RANGES) == found.spec
+    assert found.standard_errors == {}
+    assert len(told) < 3
+    length, offset, _ = np.abs(errors_of(found, SPEC))
+    assert length < 0.5, "the disk's fit is at hand"
+    assert offset < 0.05
+
+
+def test_progress_grows_and_stays_below_one(sample: Sample) -> None:
+    told: list[float] = []
+    Gradient().estimate(replace(sample, progress=told.append))
+    assert told == sorted(told)
+    assert told[0] > 0
+    assert told[-1] <= 1
+
+
+# --- the objective --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["poisson", "anscombe"])
+def test_the_gradient_of_the_objective_is_its_slope(name: str) -> None:
+    ideal = make_ideal(object_shape=(20, 20), gain=2.0, read_noise=1.0)
+    x = atoms((20, 20), count=6)
+    objective = Objective(measured(ideal, x, SPEC), name, dtype=torch.float64)
+    phi = objective.operator.tensor(0.8 * x)
+    direction = torch.as_tensor(np.random.default_rng(1).standard_normal((20, 20)))
+    _, slope = objective.gradient(phi, SPEC)
+    ahead, behind = (objective.gradient(phi + s * 1e-5 * direction, SPEC)[0] for s in (1, -1))
+    assert float((slope * direction).sum()) == pytest.approx((ahead - behind) / 2e-5, rel=1e-5)
+
+
+def test_the_spec_s_slope_is_the_objective_s() -> None:
+    ideal = make_ideal(object_shape=(20, 20))
+    x = atoms((20, 20), count=6)
+    objective = Objective(measured(ideal, x, SPEC), dtype=torch.float64)
+    phi = objective.operator.tensor(0.8 * x)
+    slope, fisher = objective.spec_information(phi, SPEC)
+    np.testing.assert_allclose(fisher, fisher.T)
+    assert np.linalg.eigvalsh(fisher.numpy()).min() > 0
+    for parameter, step in enumerate((1e-3, 1e-4, 1e-6)):
+        change = step * np.eye(3)[parameter]
+        ahead, behind = (
+            objective.gradient(phi, MismatchSpec.from_vector(tuple(np.array(SPEC.vector()) + s)))[0]
+            for s in (change, -change)
+        )
+        assert float(slope[parameter]) == pytest.approx((ahead - behind) / (2 * step), rel=1e-4)
+
+
+def test_the_fisher_matrix_is_symmetric_and_positive() -> None:
+    ideal = make_ideal(object_shape=(20, 20))
+    objective = Objective(measured(ideal, atoms((20, 20), count=6), SPEC), dtype=torch.float64)
+    phi = objective.operator.tensor(atoms((20, 20), count=6))
+    rng = np.random.default_rng(2)
+    v, w = (torch.as_tensor(rng.standard_normal((20, 20))) for _ in range(2))
+    f_v, f_w = (objective.fisher_product(phi, SPEC, u) for u in (v, w))
+    assert float((w * f_v).sum()) == pytest.approx(float((v * f_w).sum()), rel=1e-9)
+    assert float((v * f_v).sum()) > 0
+    constant = objective.fisher_product(phi, SPEC, torch.ones_like(phi))
+    assert float(constant.abs().max()) < 1e-9 * float(f_v.abs().max()), "the gauge"
+
+
+def test_patterns_that_do_not_fit_in_memory_are_read_again(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Block by block in each pass: the same numbers."""
+    kept = Gradient().estimate(sample)
+    read: list[tuple[int, int]] = []
+
+    class Counting(ArrayPatterns):
+        def read(self, start: int, stop: int) -> np.ndarray:
+            read.append((start, stop))
+            return super().read(start, stop)
+
+    monkeypatch.setattr("algorithms.objective.KEEP_BYTES", 0)
+    again = Gradient().estimate(replace(sample, y=Counting(sample.y.values)))
+    assert again == kept
+    assert max(stop - start for start, stop in read[1:]) < 144
