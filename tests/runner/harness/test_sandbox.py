@@ -182,7 +182,9 @@ class TestWithEngine:
         self, make_job: MakeJob, number: signal.Signals
     ) -> None:
         job = make_job("sh", "-c", "echo running >&2; sleep 600")
+        # A job in the background of a script starts with SIGINT ignored: as in a terminal instead.
         code = (
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
             "import sys; from pathlib import Path; from schemas.limits import ResourceLimits;"
             "from runner.harness.options import Job; from runner.harness.sandbox import *;"
             f"run_container(Job({job.image!r}, Path({str(job.challenge)!r}),"
@@ -195,7 +197,10 @@ class TestWithEngine:
             assert runner.stdout is not None
             assert runner.stdout.readline() == b"running\n"
             runner.send_signal(number)
-            assert runner.wait(timeout=20) != 0
+            try:
+                assert runner.wait(timeout=20) != 0
+            finally:
+                runner.kill()
         with connect() as client:
             assert client.containers.list(all=True, filters={"ancestor": job.image}) == []
         assert list(job.output.iterdir()) == []
