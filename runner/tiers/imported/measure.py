@@ -22,9 +22,6 @@ RING_WIDTH_PX = 0.5
 FULL_RADIUS = 0.9
 """Within this share of the disk's radius the aperture is full."""
 
-PLATEAU_PERCENTILE = 90.0
-"""The disk's height is this percentile of the pixels above half of the maximum."""
-
 MAX_LAG_PX = 4
 """Counts further apart than this are taken to stem from different electrons [pixels]."""
 
@@ -69,8 +66,7 @@ def average_pattern(cube: Datacube, scan: tuple[Range, Range]) -> Float64:
 
 def find_disk(pattern: Float64) -> Ellipse:
     """The bright-field disk of an average pattern: moments of what its rim encloses."""
-    bright = pattern[pattern > pattern.max() / 2]
-    height = np.percentile(bright, PLATEAU_PERCENTILE)
+    height = np.median(pattern[pattern > pattern.max() / 2])
     inside = np.clip((pattern / height - RIM_LOW) / (RIM_HIGH - RIM_LOW), 0.0, 1.0)
     weight = inside / inside.sum()
     row, variance_y = _moments(weight.sum(axis=1))
