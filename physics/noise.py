@@ -72,7 +72,7 @@ class Likelihood:
         electrons = counts / self.gain + self.variance_e
         if self.name == LikelihoodName.ANSCOMBE:
             return (electrons + ANSCOMBE_SHIFT).clamp_min(0).sqrt()
-        # Not clipped: below zero, read noise must be as wrong as it is above, or the dark is bright.
+        # Not clipped: below 0, read noise must be as wrong as above it, or the dark is bright.
         return electrons + POISSON_FLOOR_E
 
     def slope(self, expected: Tensor, prepared: Tensor) -> Tensor:
