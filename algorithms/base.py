@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -151,8 +151,9 @@ class Composed:
 
     def solve(self, sample: Sample) -> Reconstruction:
         """Calibrate, then reconstruct; the diagnostics of both are kept apart."""
-        calibration = self.calibrator.estimate(sample)
-        image = self.reconstructor.reconstruct(sample, calibration.spec)
+        first, second = (_share(sample, part) for part in (0, 1))
+        calibration = self.calibrator.estimate(first)
+        image = self.reconstructor.reconstruct(second, calibration.spec)
         diagnostics = {
             "calibration": {
                 "spec": calibration.spec.values(),
@@ -162,3 +163,8 @@ class Composed:
             "reconstruction": dict(image.diagnostics),
         }
         return Reconstruction(image.x_hat, image.spec or calibration.spec, diagnostics)
+
+
+def _share(sample: Sample, part: int) -> Sample:
+    """The sample for one of two parts of a job: each is told as half of the progress."""
+    return replace(sample, progress=lambda fraction: sample.progress((part + fraction) / 2))
