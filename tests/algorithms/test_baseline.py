@@ -82,9 +82,13 @@ def test_low_frequencies_of_a_weak_object_are_right() -> None:
         assert abs(transfer.imag) < 0.02
 
 
-def test_a_shift_of_the_detector_changes_nothing() -> None:
+@pytest.mark.parametrize("periodic", [True, False])
+def test_a_shift_of_the_detector_changes_nothing(periodic: bool) -> None:
     """The mean momentum is the ramp, and the ramp is the centre's: it is taken away."""
-    sample = measured(WEAK, WAVES.astype(np.float32), MismatchSpec(center_offset=0.7))
+    ideal = make_ideal(
+        window=24, object_shape=(48, 48), step=2, periodic=periodic, phase_scale_rad=0.5
+    )
+    sample = measured(ideal, WAVES.astype(np.float32), MismatchSpec(center_offset=0.7))
     right, wrong = (
         CpuBaseline().reconstruct(sample, MismatchSpec(center_offset=offset)).x_hat
         for offset in (0.7, -1.0)

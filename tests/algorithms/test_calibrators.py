@@ -11,7 +11,7 @@ import torch
 
 from algorithms.base import Calibration, Sample
 from algorithms.calibrators.fixed import Midpoint, Nominal, Oracle
-from algorithms.calibrators.gradient import Gradient, joint_covariance
+from algorithms.calibrators.gradient import Gradient, gauss_newton, joint_covariance
 from algorithms.calibrators.pacbed import Pacbed, fit_disk, pacbed
 from algorithms.objective import Objective
 from algorithms.phase_fit import PhaseFit
@@ -222,6 +222,21 @@ def test_stated_errors_are_the_joint_bound() -> None:
     assert (bound > 1.1 * alone)[0], "the phase takes a share, or this test says nothing"
     # The centre's bound is that of the gauge, which so small a scan hardly fixes.
     np.testing.assert_allclose(found[[0, 2]], bound[[0, 2]], rtol=0.08)
+
+
+def test_a_gauss_newton_step_lands(sample: Sample) -> None:
+    """From ten standard errors away, at a phase that fits, to about one."""
+    fit = PhaseFit(sample, SPEC)
+    fit.run(SPEC, 12)
+    stated = np.sqrt(np.diag(joint_covariance(fit, SPEC)))
+    least = SPEC
+    for _ in range(4):
+        least, settled = gauss_newton(fit, least, sample)
+    assert settled
+    away = MismatchSpec.from_vector(tuple(np.array(least.vector()) + 10 * stated * (1, -1, 1)))
+    landed, settled = gauss_newton(fit, away, sample)
+    assert not settled
+    assert (np.abs(errors_of(Calibration(landed), least)) < 1.5 * stated).all()
 
 
 def test_an_empty_sample_is_calibrated_as_well() -> None:

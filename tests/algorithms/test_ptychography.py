@@ -271,6 +271,7 @@ def test_the_prior_is_weak_where_there_is_signal_and_strong_where_not() -> None:
     assert float(prior[4, 0]) < 0.01 * information
     assert float(prior[28, 0]) == pytest.approx(float(prior[4, 0]), rel=1e-3)
     assert float(prior[0, 0]) == 0.0
+    assert float(prior[0, 4]) > 3 * information, "of the same ring, but no peak"
     others = prior.flatten()[[40, 170, 333, 500]]
     assert (others > 3 * information).all()
 
