@@ -11,13 +11,11 @@ import torch
 
 from physics.ideal import ArrayPatterns, IdealOperator
 from physics.operator import ForwardOperator
-from physics.optics import probe, wavelength_A
 from runner.files.challenge import ChallengeSample, write_challenge
 from runner.files.result import ResultFile, SampleResult, write_result
 from schemas import (
     ChallengeAttrs,
     MismatchSpec,
-    OperatorAttrs,
     Provenance,
     ResultAttrs,
     RunInfo,
@@ -26,6 +24,7 @@ from schemas import (
     Tier,
 )
 from schemas.recipes import SPEC_RANGES
+from tests.helpers.operators import make_ideal
 
 WINDOW = 16
 SIDE = 32
@@ -50,33 +49,7 @@ class SmallChallenge:
 
 def make_operator(*, dose_e: float = 2000.0, gain: float = 1.0) -> IdealOperator:
     """A 16 x 16 detector over a periodic 32 x 32 object, 8 x 8 positions."""
-    attrs = OperatorAttrs(
-        energy_eV=80e3,
-        wavelength_A=wavelength_A(80e3),
-        semiangle_mrad=21.4,
-        C10_A=-20.0,
-        Cs_A=0.0,
-        sampling_A=0.4,
-        phase_scale_rad=1.0,
-        dose_e=dose_e,
-        gain=gain,
-        read_noise=0.0,
-        periodic=True,
-        object_shape=(SIDE, SIDE),
-        model="phase-object/far-field",
-    )
-    wave = probe(
-        energy_eV=attrs.energy_eV,
-        semiangle_mrad=attrs.semiangle_mrad,
-        C10_A=attrs.C10_A,
-        Cs_A=attrs.Cs_A,
-        sampling_A=attrs.sampling_A,
-        window=WINDOW,
-    )
-    axis = np.arange(0, SIDE, STEP)
-    rows, cols = np.meshgrid(axis, axis, indexing="ij")
-    positions = np.stack([rows.ravel(), cols.ravel()], axis=1).astype(np.float32)
-    return IdealOperator(attrs, wave, positions)
+    return make_ideal(window=WINDOW, object_shape=(SIDE, SIDE), step=STEP, dose_e=dose_e, gain=gain)
 
 
 def make_object(seed: int) -> np.ndarray:
