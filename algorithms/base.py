@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.ideal import IdealOperator, Patterns
+from schemas.limits import ResourceLimits
 from schemas.spec import MismatchSpec, SpecRanges
 
 
@@ -39,6 +40,8 @@ class Sample:
         ranges: published ranges of the mismatch parameters.
         seed: seed for everything random.
         device: torch device to work on, "cpu" or "cuda".
+        memory_bytes: patterns that may be kept in memory [bytes]; a larger y is to be read in
+            blocks, again in each pass (`algorithms.stream`).
         deadline: `time.monotonic()` at which the sample must be done, or None.
         true_spec: the true mismatch, only where the file holds it; the calibrator `oracle` alone
             may look at it.
@@ -51,6 +54,7 @@ class Sample:
     ranges: SpecRanges
     seed: int = 0
     device: str = "cpu"
+    memory_bytes: int = ResourceLimits().patterns_bytes
     deadline: float | None = None
     true_spec: MismatchSpec | None = None
     progress: Callable[[float], None] = field(default=_silent, repr=False)

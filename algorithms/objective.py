@@ -1,23 +1,23 @@
 """The likelihood of a sample's counts as a function of phase and spec: values and derivatives.
 
-Everything is a sum over scan positions, taken batch by batch. Patterns that fit `KEEP_BYTES` are
-kept in memory in the form the likelihood compares with; larger scans are read again in each pass.
+Everything is a sum over scan positions, taken batch by batch. Patterns that fit the sample's memory
+budget are kept in the form the likelihood compares with; larger scans are streamed in each pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from algorithms.base import Sample
+from algorithms.stream import PatternStream
 from physics.noise import Likelihood, LikelihoodName
 from physics.operator import FarField, ForwardOperator, batches
 from schemas.spec import MismatchSpec
-
-KEEP_BYTES = 2 << 30
-"""Patterns up to this size [bytes] stay in memory: a quarter of the contract's memory limit."""
 
 
 class Objective:
@@ -39,17 +39,15 @@ class Objective:
         attrs = sample.operator.attrs
         self.operator = ForwardOperator(sample.operator, dtype=dtype, device=sample.device)
         self.likelihood = Likelihood(likelihood, attrs.gain, attrs.read_noise)
-        self._patterns = sample.y
-        pixels = self.operator.count * sample.operator.window**2
-        keeps = pixels * torch.finfo(dtype).bits // 8 <= KEEP_BYTES
-        self._kept = self._read(slice(0, self.operator.count)) if keeps else None
+        self._patterns = PatternStream(sample.y, self._prepare, budget_bytes=sample.memory_bytes)
 
     def gradient(self, phi: Tensor, spec: MismatchSpec) -> tuple[float, Tensor]:
         """(loss, dL/dphi (H, W))."""
         far = self.operator.far_field(spec)
         total, slope = 0.0, torch.zeros_like(phi)
-        for index, psi, psi_hat, expected in self._passes(phi, far):
-            prepared = self._prepared(index)
+        transmission = self.operator.transmission(phi)
+        for index, prepared in self._measured():
+            psi, psi_hat, expected = self._waves(transmission, far, index)
             total += float(self.likelihood.loss(expected, prepared))
             by_intensity = self.likelihood.slope(expected, prepared)
             slope += self.operator.pull_back(psi, psi_hat, by_intensity, far, index)
@@ -69,9 +67,9 @@ class Objective:
         """dL/dp (3,) and the Fisher information (3, 3) of the spec at fixed phase, float64."""
         slope = torch.zeros(3, dtype=torch.float64)
         fisher = torch.zeros(3, 3, dtype=torch.float64)
-        for index in batches(self.operator.count):
+        for index, prepared in self._measured():
             expected, derivatives = self.operator.spec_derivatives(phi, spec, index)
-            by_intensity = self.likelihood.slope(expected, self._prepared(index))
+            by_intensity = self.likelihood.slope(expected, prepared)
             weighted = derivatives * self.likelihood.fisher_weight(expected)
             flat = derivatives.reshape(3, -1)
             slope += (flat @ by_intensity.reshape(-1)).double().cpu()
@@ -89,17 +87,25 @@ class Objective:
         return coupling
 
     def _passes(self, phi: Tensor, far: FarField) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-        """For each batch: index, exit waves, far field, expected electrons."""
+        """For each batch: index, exit waves, far field, expected electrons; no counts are read."""
         transmission = self.operator.transmission(phi)
         for index in batches(self.operator.count):
-            psi = self.operator.exit_waves(transmission, far, index)
-            psi_hat = far.forward(psi)
-            expected = far.weight * (psi_hat.real.square() + psi_hat.imag.square())
-            yield index, psi, psi_hat, expected
+            yield index, *self._waves(transmission, far, index)
 
-    def _prepared(self, index: slice) -> Tensor:
-        return self._read(index) if self._kept is None else self._kept[index]
+    def _measured(self) -> Iterator[tuple[slice, Tensor]]:
+        """For each batch: index, prepared counts."""
+        for block, prepared in self._patterns.blocks():
+            for part in batches(len(prepared)):
+                index = slice(block.start + part.start, block.start + part.stop)
+                yield index, prepared[part]
 
-    def _read(self, index: slice) -> Tensor:
-        counts = self._patterns.read(index.start, index.stop)
+    def _waves(
+        self, transmission: Tensor, far: FarField, index: slice
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Exit waves, far field, expected electrons of a batch."""
+        psi = self.operator.exit_waves(transmission, far, index)
+        psi_hat = far.forward(psi)
+        return psi, psi_hat, far.weight * (psi_hat.real.square() + psi_hat.imag.square())
+
+    def _prepare(self, counts: NDArray[np.float32]) -> Tensor:
         return self.likelihood.prepare(self.operator.tensor(counts))

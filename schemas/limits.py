@@ -6,11 +6,21 @@ from pydantic import Field
 
 from schemas.base import Record, quantity
 
+MIB = 1 << 20
+"""Bytes."""
+
 
 class ResourceLimits(Record):
     """Limits of one run; read from `limits.toml`, the defaults are the contract's."""
 
     memory_mib: int = quantity("MiB", "memory, swap included", default=8192, ge=64)
+    patterns_mib: int = quantity(
+        "MiB",
+        "patterns that an algorithm may keep in memory, at most half of `memory_mib`; a larger scan"
+        " is streamed from its file in each pass",
+        default=1536,
+        ge=1,
+    )
     cpus: float = quantity("cores", "CPU share", default=2.0, gt=0.0)
     pids: int = quantity("processes", "processes and threads", default=256, ge=1)
     shm_mib: int = quantity("MiB", "size of /dev/shm", default=1024, ge=1)
@@ -24,3 +34,8 @@ class ResourceLimits(Record):
     runtime: str | None = Field(
         default=None, max_length=64, description="container runtime, for example runsc (gVisor)"
     )
+
+    @property
+    def patterns_bytes(self) -> int:
+        """Patterns that an algorithm may keep in memory [bytes]: never over half of the memory."""
+        return min(self.patterns_mib * MIB, self.memory_mib * MIB // 2)

@@ -47,7 +47,7 @@ class RunOptions:
     Attributes:
         algorithm: name, entry point or `file.py:Class`.
         seed: random seed.
-        limits: where the wall times come from.
+        limits: where the wall times and the memory for patterns come from.
         resume: go on from the result file that is there.
         quiet: no progress on stderr.
         nonce: token that the result must carry, when the organiser gave one.
@@ -161,6 +161,7 @@ class _Run:
             ranges=source.ranges,
             seed=self._options.seed,
             device=environment.device(),
+            memory_bytes=limits.patterns_bytes,
             deadline=deadline,
             true_spec=source.true_spec,
             progress=progress.update,

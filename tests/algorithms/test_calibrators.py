@@ -11,7 +11,7 @@ import torch
 
 from algorithms.base import Calibration, Sample
 from algorithms.calibrators.fixed import Midpoint, Nominal, Oracle
-from algorithms.calibrators.gradient import Gradient, gauss_newton, joint_covariance
+from algorithms.calibrators.gradient import Gradient, gauss_newton
 from algorithms.calibrators.pacbed import Pacbed, fit_disk, pacbed
 from algorithms.objective import Objective
 from algorithms.phase_fit import PhaseFit
@@ -306,23 +306,8 @@ def test_the_spec_s_slope_is_the_objective_s() -> None:
         assert float(slope[parameter]) == pytest.approx((ahead - behind) / (2 * step), rel=1e-4)
 
 
-def test_the_fisher_matrix_is_symmetric_and_positive() -> None:
-    ideal = make_ideal(object_shape=(20, 20))
-    objective = Objective(measured(ideal, atoms((20, 20), count=6), SPEC), dtype=torch.float64)
-    phi = objective.operator.tensor(atoms((20, 20), count=6))
-    rng = np.random.default_rng(2)
-    v, w = (torch.as_tensor(rng.standard_normal((20, 20))) for _ in range(2))
-    f_v, f_w = (objective.fisher_product(phi, SPEC, u) for u in (v, w))
-    assert float((w * f_v).sum()) == pytest.approx(float((v * f_w).sum()), rel=1e-9)
-    assert float((v * f_v).sum()) > 0
-    constant = objective.fisher_product(phi, SPEC, torch.ones_like(phi))
-    assert float(constant.abs().max()) < 1e-9 * float(f_v.abs().max()), "the gauge"
-
-
-def test_patterns_that_do_not_fit_in_memory_are_read_again(
-    sample: Sample, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Block by block in each pass: the same numbers."""
+def test_patterns_that_do_not_fit_in_memory_are_read_again(sample: Sample) -> None:
+    """Block by block in each pass: the same numbers, but for the order of the sums."""
     kept = Gradient().estimate(sample)
     read: list[tuple[int, int]] = []
 
@@ -331,7 +316,13 @@ def test_patterns_that_do_not_fit_in_memory_are_read_again(
             read.append((start, stop))
             return super().read(start, stop)
 
-    monkeypatch.setattr("algorithms.objective.KEEP_BYTES", 0)
-    again = Gradient().estimate(replace(sample, y=Counting(sample.y.values)))
-    assert again == kept
-    assert max(stop - start for start, stop in read[1:]) < 144
+    small = sample.y.values.nbytes // 2
+    streamed = replace(sample, y=Counting(sample.y.values), memory_bytes=small)
+    again = Gradient().estimate(streamed)
+    for name, error in kept.standard_errors.items():
+        difference = getattr(again.spec, name) - getattr(kept.spec, name)
+        assert abs(difference) < 0.01 * error
+    count = sample.operator.positions_px.shape[0]
+    read = read[1:]  # the first is the average pattern
+    assert max(stop - start for start, stop in read) * 6 <= count
+    assert sum(stop - start for start, stop in read) > 10 * count
