@@ -8,7 +8,8 @@ from pathlib import Path
 from algorithms.calibrators.pacbed import pacbed
 from runner.files.challenge import ChallengeSample, open_challenge
 from runner.pipeline.scenarios import ScenarioRun
-from runner.report.figure import ScenarioImage, ScenePanel
+from runner.report.drawing import ScenarioImage
+from runner.report.figure import ScenePanel
 from runner.scoring.leaderboard import Gallery, GalleryRow
 from schemas.spec import MismatchSpec
 

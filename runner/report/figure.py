@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,18 +17,25 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
-from matplotlib.patches import Ellipse, Rectangle
-from matplotlib.patheffects import withStroke
+from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from physics.geometry import DetectorGeometry
 from physics.ideal import IdealOperator
+from runner.report.drawing import (
+    BAR_INSET_INCH,
+    CELL_INCH,
+    DPI,
+    FONT_PT,
+    OBJECT_MAP,
+    Image,
+    ScenarioImage,
+    caption,
+    quality_caption,
+    scale_bar,
+)
 from schemas.spec import MismatchSpec
 
-Image = NDArray[np.floating[Any]]
-
-OBJECT_MAP = "magma"
 PATTERN_MAP = "gray"
 RESIDUAL_MAP = "RdBu_r"
 """Perceptually even maps that colour-blind readers can tell apart."""
@@ -37,13 +43,6 @@ RESIDUAL_MAP = "RdBu_r"
 NOMINAL_COLOR = "#56B4E9"
 FITTED_COLOR = "#E69F00"
 """Sky blue and orange of the palette of Okabe and Ito (2008), safe for colour-blind readers."""
-
-CELL_INCH = 1.95
-DPI = 150
-BAR_INSET_INCH = 0.12
-"""Gap between a colour bar and the edge of its columns, so that outer numbers stay apart [inch]."""
-
-FONT_PT = 9.5
 
 SCENARIO_HEADINGS = {
     "I": "I: nominal data,\nnominal H",
@@ -57,21 +56,6 @@ RESIDUAL_PERCENTILE = 99.5
 
 DISK_MARGIN = 1.9
 """Half width of the drawn part of the detector, in disk radii."""
-
-
-@dataclass(frozen=True)
-class ScenarioImage:
-    """One reconstruction.
-
-    Attributes:
-        x_hat: (H, W), as the algorithm returned it.
-        psnr_db: against the truth [dB]; None where there is none.
-        ssim: likewise.
-    """
-
-    x_hat: Image
-    psnr_db: float | None = None
-    ssim: float | None = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +203,7 @@ def _draw_truth(axes: Axes, panel: ScenePanel, *, norm: Normalize) -> None:
         axes.set_axis_off()
         return
     axes.imshow(panel.truth, cmap=OBJECT_MAP, norm=norm, interpolation="nearest")
-    _scale_bar(axes, panel)
+    scale_bar(axes, *_grid(panel))
 
 
 def _draw_scenario(axes: Axes, panel: ScenePanel, *, name: str, norm: Normalize) -> None:
@@ -228,10 +212,9 @@ def _draw_scenario(axes: Axes, panel: ScenePanel, *, name: str, norm: Normalize)
         axes.text(0.5, 0.5, "no result", transform=axes.transAxes, ha="center", fontsize=FONT_PT)
         return
     axes.imshow(image.x_hat, cmap=OBJECT_MAP, norm=norm, interpolation="nearest")
-    if image.psnr_db is not None and image.ssim is not None:
-        _caption(axes, f"{image.psnr_db:.2f} dB, SSIM {image.ssim:.3f}")
+    quality_caption(axes, image)
     if panel.truth is None:
-        _scale_bar(axes, panel)
+        scale_bar(axes, *_grid(panel))
 
 
 def _draw_residual(axes: Axes, panel: ScenePanel, *, norm: Normalize) -> None:
@@ -240,7 +223,7 @@ def _draw_residual(axes: Axes, panel: ScenePanel, *, norm: Normalize) -> None:
         return
     error = panel.images["III"].x_hat - panel.truth
     axes.imshow(error, cmap=RESIDUAL_MAP, norm=norm, interpolation="nearest")
-    _caption(axes, f"rms {np.sqrt(np.mean(error**2)):.3f}, mean {np.mean(error):+.3f}")
+    caption(axes, f"rms {np.sqrt(np.mean(error**2)):.3f}, mean {np.mean(error):+.3f}")
 
 
 def _draw_pattern(axes: Axes, panel: ScenePanel, *, norm: Normalize) -> None:
@@ -250,7 +233,7 @@ def _draw_pattern(axes: Axes, panel: ScenePanel, *, norm: Normalize) -> None:
     if panel.fitted is not None:
         _rim(axes, panel, panel.fitted, color=FITTED_COLOR, linestyle="-")
         length, offset, ellipse = panel.fitted.vector()
-        _caption(axes, f"ΔL {length:+.2f} %, Δc {offset:+.2f} px, ε {ellipse:+.4f}")
+        caption(axes, f"ΔL {length:+.2f} %, Δc {offset:+.2f} px, ε {ellipse:+.4f}")
     center = panel.operator.window // 2
     half = min(DISK_MARGIN * radius, center)
     axes.set_xlim(center - half - 0.5, center + half - 0.5)
@@ -286,41 +269,9 @@ def _draw_remarks(axes: Axes, panel: ScenePanel) -> None:
     )
 
 
-def _caption(axes: Axes, text: str) -> None:
-    axes.set_xlabel(text, fontsize=FONT_PT - 1.5, labelpad=2.5)
-
-
-def _scale_bar(axes: Axes, panel: ScenePanel) -> None:
-    """A bar of a round length [A] in the lower left corner."""
-    height, width = panel.operator.attrs.object_shape
-    sampling = panel.operator.attrs.sampling_A
-    length = round_length(0.4 * width * sampling)
-    outline = [withStroke(linewidth=2.0, foreground="black")]
-    axes.add_patch(
-        Rectangle(
-            (0.05 * width, 0.92 * height),
-            length / sampling,
-            0.025 * height,
-            facecolor="white",
-            edgecolor="black",
-            linewidth=0.5,
-        )
-    )
-    axes.text(
-        0.05 * width,
-        0.90 * height,
-        f"{length:g} Å",
-        color="white",
-        fontsize=FONT_PT - 1,
-        va="bottom",
-        path_effects=outline,
-    )
-
-
-def round_length(limit: float) -> float:
-    """The largest of 1, 2, 5, 10, 20, ... (and 0.5, 0.2, ...) that is not above `limit`."""
-    decade = 10.0 ** np.floor(np.log10(limit))
-    return float(max(step for step in (1, 2, 5) if step * decade <= limit * (1 + 1e-9)) * decade)
+def _grid(panel: ScenePanel) -> tuple[tuple[int, int], float]:
+    """Shape [pixels] and sampling [A] of the object."""
+    return panel.operator.attrs.object_shape, panel.operator.attrs.sampling_A
 
 
 def _bars(figure: Figure, grid: GridSpec, columns: Sequence[_Column]) -> None:

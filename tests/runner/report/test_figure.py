@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from runner.report.figure import ScenarioImage, ScenePanel, draw_figure, round_length, save_figure
+from runner.report.drawing import ScenarioImage, round_length
+from runner.report.figure import ScenePanel, draw_figure, save_figure
 from schemas import MismatchSpec
 from tests.runner.small import make_sample
 
