@@ -19,6 +19,7 @@ COMMANDS = {
     "dry-run": "runner.cli.dry_run:dry_run",
     "validate": "runner.cli.validate:validate",
     "score": "runner.cli.score:score",
+    "scenarios": "runner.cli.scenarios:scenarios",
     "leaderboard": "runner.cli.leaderboard:leaderboard",
     "inspect": "runner.cli.inspect:inspect",
     "tiers": "runner.cli.tiers:tiers",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from runner.pipeline.backend import Backend
-    from runner.scoring.leaderboard import Gallery, GalleryRow
+    from runner.scoring.leaderboard import Gallery
     from schemas.limits import ResourceLimits
 
 SCENARIOS = ("I", "II", "III")
@@ -102,13 +102,9 @@ def dry_run(
 
 def _backend(image: str | None, limits: ResourceLimits, *, no_docker: bool) -> Backend:
     """The backend that was asked for, or the one that is there; says which, and why."""
+    from runner.cli.backends import container_backend
     from runner.cli.output import note
-    from runner.pipeline.backend import (
-        DEFAULT_IMAGE,
-        ContainerBackend,
-        ProcessBackend,
-        image_or_reason,
-    )
+    from runner.pipeline.backend import DEFAULT_IMAGE, ProcessBackend, image_or_reason
 
     if no_docker and image is not None:
         raise click.UsageError("--image and --no-docker exclude each other")
@@ -119,39 +115,21 @@ def _backend(image: str | None, limits: ResourceLimits, *, no_docker: bool) -> B
     if reason is not None:
         note(f"backend: this process, for no container can be run here ({reason})")
         return ProcessBackend(limits)
-    chosen = image or DEFAULT_IMAGE
-    note(f"backend: container of {chosen}, network none, {_limits_text(limits)}")
-    return ContainerBackend(chosen, limits, lambda text: click.echo(text, err=True, nl=False))
-
-
-def _limits_text(limits: ResourceLimits) -> str:
-    return (
-        f"{limits.memory_mib} MiB, {limits.cpus:g} CPUs, {limits.pids} pids,"
-        f" {limits.wall_s:g} s" + (", GPU" if limits.gpu else "")
-    )
+    return container_backend(image or DEFAULT_IMAGE, limits)
 
 
 def _scenario_table(local: Gallery) -> Table:
     """PSNR and SSIM in each scenario, beside the page's gallery of its own baseline."""
+    from runner.cli.galleries import scenario_cells, scenario_columns
     from runner.cli.output import make_table
     from runner.scoring.leaderboard import published
 
     page = published().gallery
-    columns = ["method", "scene", *(f"{n} {what}" for n in SCENARIOS for what in ("dB", "SSIM"))]
+    columns = ["method", "scene", *scenario_columns(SCENARIOS)]
     rows = [
-        [method, row.scene, *_scenario_cells(row)]
+        [method, row.scene, *scenario_cells(row, SCENARIOS)]
         for method, gallery in ((local.method, local), (f"{page.method} (page)", page))
         for row in (*gallery.scenes, gallery.mean)
     ]
     title = "scenarios, beside the page's gallery (other data)"
     return make_table(title, columns, rows, left=2)
-
-
-def _scenario_cells(row: GalleryRow) -> list[str]:
-    from runner.cli.output import number
-
-    cells = []
-    for name in SCENARIOS:
-        found = row.scenarios.get(name)
-        cells += [number(found.psnr_db, 2), number(found.ssim, 3)] if found else ["-", "-"]
-    return cells

@@ -1,34 +1,39 @@
 """Scenarios I, II and III of the contract, section 5, for one reconstructor.
 
 I: nominal data, nominal operator. II: mismatched data, nominal operator. III: mismatched data and
-the operator that the submission found. I and II are runs of the same reconstructor without a
-calibrator, by the same backend as the submission itself.
+the operator that the submission found (III-blind), or the true one (III-oracle). I and II are runs
+of the same reconstructor without a calibrator, by the same backend as the submission itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from runner.files.challenge import Challenge, ChallengeSample, open_challenge, write_challenge
+from runner.files.challenge import ChallengeSample, open_challenge
 from runner.files.result import SampleResult, read_result
 from runner.pipeline.backend import Backend
+from runner.pipeline.views import nominal_view
 from runner.scoring import metrics
 from runner.scoring.leaderboard import Gallery, GalleryRow, Metrics
 from runner.tiers.build import TierFiles
-from runner.tiers.simulate import simulate
-from schemas.challenge import BLIND_TIER
 from schemas.findings import Finding
-from schemas.spec import MismatchSpec
 
 NO_CALIBRATOR = "none"
 """The calibrator that leaves the operator nominal."""
 
-NOMINAL_NOISE_STREAM = 1
-"""Tells the noise of nominal data from every other use of the seed."""
+ORACLE = "oracle"
+"""The calibrator that looks at the true spec."""
+
+SCENARIOS = {
+    "I": "nominal data, nominal H",
+    "II": "mismatched data, nominal H",
+    "III": "mismatched data, corrected H",
+    "III-oracle": "mismatched data, true H",
+    "III-blind": "mismatched data, estimated H",
+}
+"""What each scenario of the contract is; III comes as a whole, or as its two kinds."""
 
 Say = Callable[[str], None]
 """Told, one line at a time, what is being done."""
@@ -39,42 +44,28 @@ class ScenarioRun:
     """One scenario over all scenes.
 
     Attributes:
-        name: I, II or III.
+        name: I, II or III; or III-oracle, III-blind.
         answers: {sample name: answer}; what failed is not in it.
         findings: why something is missing.
+        algorithm: as the result file names it; None where there is none.
+        seconds: wall time of the run [s]; None where it was not measured.
     """
 
     name: str
     answers: Mapping[str, SampleResult]
     findings: tuple[Finding, ...] = ()
+    algorithm: str | None = None
+    seconds: float | None = None
+
+
+def with_calibrator(algorithm: str, calibrator: str) -> str:
+    """The same reconstructor with another calibrator."""
+    return f"{algorithm.partition('+')[0]}+{calibrator}"
 
 
 def uncorrected(algorithm: str) -> str:
     """The same reconstructor without a calibrator: "ptychography+gradient" -> "...+none"."""
-    return f"{algorithm.partition('+')[0]}+{NO_CALIBRATOR}"
-
-
-def nominal_view(truth: Path, target: Path, *, seed: int) -> Path:
-    """Write a challenge file of the same scenes, measured on the nominal detector.
-
-    Args:
-        truth: file with x_true.
-        target: the new file; it holds no truth.
-        seed: decides the noise.
-    """
-    with open_challenge(truth) as file:
-        attrs = file.attrs.model_copy(update={"tier": BLIND_TIER})
-        write_challenge(target, attrs, _measured_again(file, seed))
-    return target
-
-
-def _measured_again(file: Challenge, seed: int) -> Iterator[ChallengeSample]:
-    for number, sample in enumerate(file):
-        assert sample.x_true is not None, "scenario I needs the truth"
-        ny, nx, *_ = sample.y.shape
-        rng = np.random.default_rng([NOMINAL_NOISE_STREAM, seed, number])
-        y = simulate(sample.x_true, sample.operator, MismatchSpec(), scan_shape=(ny, nx), rng=rng)
-        yield replace(sample, y=y, x_true=None, true_spec=None)
+    return with_calibrator(algorithm, NO_CALIBRATOR)
 
 
 def run_uncorrected(
@@ -97,27 +88,53 @@ def run_uncorrected(
         say: told what is being done, and what failed: a scenario that fails is shown as missing.
     """
     name = uncorrected(algorithm)
-    say(f"scenario I: nominal data, {name}")
     nominal = nominal_view(files.truth, folder / "nominal.h5", seed=seed)
-    first = ScenarioRun("I", *_answers(nominal, folder / "I", backend, name, seed))
-    say(f"scenario II: mismatched data, {name}")
-    second = ScenarioRun("II", *_answers(files.challenge, folder / "II", backend, name, seed))
-    for run in (first, second):
-        for item in run.findings:
-            say(f"scenario {run.name} is incomplete: {item.text()}")
+    first = run_scenario("I", nominal, folder, backend, algorithm=name, seed=seed, say=say)
+    second = run_scenario(
+        "II", files.challenge, folder, backend, algorithm=name, seed=seed, say=say
+    )
     return first, second
 
 
-def _answers(
-    view: Path, output: Path, backend: Backend, algorithm: str, seed: int
-) -> tuple[Mapping[str, SampleResult], tuple[Finding, ...]]:
+def run_scenario(
+    name: str,
+    view: Path,
+    folder: Path,
+    backend: Backend,
+    *,
+    algorithm: str | None,
+    seed: int,
+    say: Say,
+) -> ScenarioRun:
+    """Run one scenario; what fails is missing from it, told, and kept as findings.
+
+    Args:
+        name: one of `SCENARIOS`.
+        view: the data of this scenario.
+        folder: where the run's own folder, `name`, is made.
+        backend: what runs the reconstructor.
+        algorithm: what to run; None leaves the choice to the image.
+        seed: seed of the reconstructor.
+        say: told what is being done, and what failed.
+    """
+    say(f"scenario {name}: {SCENARIOS[name]}, {algorithm or 'the algorithm of the image'}")
+    output = folder / name
     output.mkdir()
     run = backend.run(view, output, algorithm=algorithm, seed=seed)
-    if run.result is None:
-        return {}, run.findings
-    with open_challenge(view) as file:
-        result, findings = read_result(run.result, file)
-    return result.samples if result else {}, (*run.findings, *findings)
+    made, findings = None, run.findings
+    if run.result is not None:
+        with open_challenge(view) as file:
+            made, faults = read_result(run.result, file)
+        findings = (*findings, *faults)
+    for item in findings:
+        say(f"scenario {name} is incomplete: {item.text()}")
+    return ScenarioRun(
+        name=name,
+        answers=made.samples if made else {},
+        findings=findings,
+        algorithm=made.provenance.algorithm if made else None,
+        seconds=run.seconds,
+    )
 
 
 def gallery(truth: Path, method: str, scenarios: Sequence[ScenarioRun]) -> Gallery:

@@ -57,7 +57,10 @@ def score_result(result_path: Path, truth_path: Path, track: Track | None = None
         chosen = track or file.sample(file.names[0]).metadata.track
         scores = tuple(
             score_sample(
-                _truth(file, name), result.samples.get(name), chosen, seconds=_seconds(result, name)
+                truth_of(file, name),
+                result.samples.get(name),
+                chosen,
+                seconds=_seconds(result, name),
             )
             for name in file.names
         )
@@ -136,7 +139,12 @@ def spec_error(
     return {name: estimated[name] - true[name] for name in names}
 
 
-def _truth(file: Challenge, name: str) -> Truth:
+def truth_of(file: Challenge, name: str) -> Truth:
+    """A sample of a file that holds the truth.
+
+    Raises:
+        ContractError: TRUTH_MISSING.
+    """
     sample = file.sample(name)
     if sample.x_true is None or sample.true_spec is None:
         held = [k for k in ("x_true", "true_spec") if getattr(sample, k) is not None]

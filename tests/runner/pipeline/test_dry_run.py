@@ -14,7 +14,8 @@ from runner.files.challenge import ChallengeSample, open_challenge
 from runner.files.hdf5 import sha256_of
 from runner.pipeline.backend import BackendName, Execution
 from runner.pipeline.dry_run import Plan, public_tier, report, run_and_judge
-from runner.pipeline.scenarios import nominal_view, uncorrected
+from runner.pipeline.scenarios import uncorrected
+from runner.pipeline.views import nominal_view
 from runner.scoring.leaderboard import Gallery
 from runner.scoring.metrics import residual
 from runner.scoring.score import score_result
