@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from algorithms.base import Sample
-from algorithms.descent import AcceleratedDescent, Curvature
+from algorithms.descent import AcceleratedDescent
 from algorithms.objective import Objective
-from algorithms.prior import RESOLUTION, SpectralPrior, believe_contradictions, without_ramp
+from algorithms.prior import RESOLUTION, SpectralPrior, believe_contradictions
+from physics.curvature import Curvature
+from physics.gauge import Gauge
 from physics.noise import LikelihoodName
 from schemas.spec import MismatchSpec
 
@@ -36,6 +38,7 @@ class PhaseFit:
         self._likelihood_phi: Tensor | None = None
         start = self.objective.operator.tensor(np.zeros(sample.object_shape))
         self.curvature = self._curvature_at(start, spec)
+        self._gauge = Gauge.of(self.curvature.window, periodic=sample.operator.attrs.periodic)
         self._descent = AcceleratedDescent(start, self.curvature.preconditioner())
 
     @property
@@ -61,9 +64,7 @@ class PhaseFit:
 
         A periodic object has no ramp to lose.
         """
-        if self._sample.operator.attrs.periodic:
-            return phi
-        return without_ramp(phi, self.curvature.window)
+        return self._gauge.project(phi)
 
     def adopt_prior(self, spec: MismatchSpec) -> None:
         """From here on, the image's own power spectrum less the noise's is its prior."""
@@ -87,7 +88,7 @@ class PhaseFit:
         )
 
     def _curvature_at(self, phi: Tensor, spec: MismatchSpec) -> Curvature:
-        return Curvature.estimate(self.objective, phi, spec, self._generator)
+        return Curvature.estimate(self.objective.information(phi, spec), self._generator)
 
     def _loss(self, phi: Tensor, spec: MismatchSpec) -> tuple[float, Tensor]:
         loss, slope = self.objective.gradient(phi, spec)

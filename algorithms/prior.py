@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from algorithms.descent import Curvature, blur
+from physics.curvature import Curvature, blur
+from physics.gauge import WELL_SEEN
 
 CONTRADICTION_SIGMA = 5.0
 """Where data and prior differ by this many standard deviations, the data are believed: by chance
@@ -27,9 +28,6 @@ RESOLUTION = 0.2
 PEAK_CONTRAST = 4.0
 """A Fourier coefficient stands for a lattice of its own when its power is more than this many times
 what noise and its ring's average give: by chance one in e^4, about 2 %, does."""
-
-WELL_SEEN = 0.5
-"""Least weight of a pixel whose value is trusted to be background."""
 
 BACKGROUND_PERCENTILE = 1.0
 """Percentile of x that is put to 0. The minimum itself is biased by the noise."""
@@ -99,32 +97,6 @@ def believe_contradictions(
     spread = torch.nn.functional.max_pool2d(padded, 2 * reach + 1, stride=1)[0, 0]
     weight = blur(spread, resolution_px).clamp(0.0, 1.0)
     return with_prior + weight * blur(difference, resolution_px / 2)
-
-
-def without_ramp(phi: Tensor, window: Tensor) -> Tensor:
-    """The phase (H, W) less its plane, fitted where the beam was.
-
-    Args:
-        phi: phase [rad].
-        window: weight of each pixel, (H, W).
-    """
-    rows = torch.linspace(-1, 1, phi.shape[0], dtype=phi.dtype, device=phi.device)
-    cols = torch.linspace(-1, 1, phi.shape[1], dtype=phi.dtype, device=phi.device)
-    plane = torch.stack(
-        [
-            torch.ones_like(phi),
-            rows[:, None].expand_as(phi),
-            cols[None, :].expand_as(phi),
-        ]
-    ).reshape(3, -1)
-    weight = window.reshape(-1)
-    normal = (plane * weight) @ plane.T
-    fit = torch.linalg.solve(normal, (plane * weight) @ phi.reshape(-1))
-    fit[0] = 0.0
-    # Beyond the scan the phase stays: there the plane would only end in a step at the object's rim.
-    seen = (window / WELL_SEEN).clamp_max(1.0)
-    flat: Tensor = phi - seen * (fit @ plane).reshape(phi.shape)
-    return flat
 
 
 def pin_background(x: Tensor, window: Tensor) -> Tensor:

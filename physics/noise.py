@@ -56,11 +56,13 @@ class Likelihood:
         name: poisson (exact), or anscombe (a least-squares form: bounded slopes, faster).
         gain: counts per electron.
         read_noise: standard deviation of the read noise [counts].
+        usable: (Ky, Kx), 1 for pixels that are believed and 0 for others; None: all are.
     """
 
     name: LikelihoodName
     gain: float = 1.0
     read_noise: float = 0.0
+    usable: Tensor | None = None
 
     @property
     def variance_e(self) -> float:
@@ -78,18 +80,23 @@ class Likelihood:
     def slope(self, expected: Tensor, prepared: Tensor) -> Tensor:
         """d loss / d I for every pixel, the shape of `expected`."""
         if self.name == LikelihoodName.ANSCOMBE:
-            return 2 - 2 * prepared * (expected + (self.variance_e + ANSCOMBE_SHIFT)).rsqrt()
-        return 1 - prepared / (expected + (self.variance_e + POISSON_FLOOR_E))
+            slope = 2 - 2 * prepared * (expected + (self.variance_e + ANSCOMBE_SHIFT)).rsqrt()
+        else:
+            slope = 1 - prepared / (expected + (self.variance_e + POISSON_FLOOR_E))
+        return self._masked(slope)
 
     def loss(self, expected: Tensor, prepared: Tensor) -> Tensor:
         """Sum of the negative log-likelihood over all pixels (a scalar); 0 for a perfect fit."""
         if self.name == LikelihoodName.ANSCOMBE:
             model = (expected + (self.variance_e + ANSCOMBE_SHIFT)).sqrt()
-            return 2 * (model - prepared).square().sum()
+            return self._masked(2 * (model - prepared).square()).sum()
         model = expected + (self.variance_e + POISSON_FLOOR_E)
         perfect = prepared.clamp_min(POISSON_FLOOR_E)
-        return (model - perfect - prepared * torch.log(model / perfect)).sum()
+        return self._masked(model - perfect - prepared * torch.log(model / perfect)).sum()
 
     def fisher_weight(self, expected: Tensor) -> Tensor:
         """1 / variance of a pixel [1/electrons^2]: the weight of its Fisher information."""
-        return 1 / (expected + (self.variance_e + POISSON_FLOOR_E))
+        return self._masked(1 / (expected + (self.variance_e + POISSON_FLOOR_E)))
+
+    def _masked(self, values: Tensor) -> Tensor:
+        return values if self.usable is None else values * self.usable

@@ -87,6 +87,10 @@ class FarField:
             psi = self.left.mH @ waves @ self.right.mH
         return psi
 
+    def intensity(self, waves: Tensor) -> Tensor:
+        """Expected electrons (B, Ky, Kx) of detector waves."""
+        return self.weight * (waves.real.square() + waves.imag.square())
+
 
 class ForwardOperator:
     """Expected electrons of a phase object, for any mismatch, in batches over the scan.
@@ -162,13 +166,19 @@ class ForwardOperator:
     ) -> Tensor:
         """Expected electrons I (B, Ky, Kx); differentiable in `phi` by autograd as well."""
         far = self.far_field(spec)
-        psi_hat = far.forward(self.exit_waves(self.transmission(phi), far, index))
-        return far.weight * (psi_hat.real.square() + psi_hat.imag.square())
+        return far.intensity(far.forward(self.exit_waves(self.transmission(phi), far, index)))
 
     def pull_back(
-        self, psi: Tensor, psi_hat: Tensor, slope: Tensor, far: FarField, index: slice | Tensor
-    ) -> Tensor:
-        """dL/dphi (H, W) of a loss with dL/dI = `slope` (B, Ky, Kx), for one batch.
+        self,
+        psi: Tensor,
+        psi_hat: Tensor,
+        slope: Tensor,
+        far: FarField,
+        index: slice | Tensor,
+        *,
+        into: Tensor,
+    ) -> None:
+        """Add dL/dphi (H, W) of a loss with dL/dI = `slope` (B, Ky, Kx), for one batch.
 
         Args:
             psi: exit waves of the batch, (B, n, n).
@@ -176,10 +186,11 @@ class ForwardOperator:
             slope: dL/dI, (B, Ky, Kx).
             far: the far field that made `psi_hat`.
             index: the batch.
+            into: (H, W), where it is added: an object may be far larger than what a batch meets.
         """
         chi = far.adjoint(slope * psi_hat)
         local = chi.imag * psi.real - chi.real * psi.imag
-        return self._scatter((2 * far.weight) * local, index)
+        self._scatter((2 * far.weight) * local, index, into)
 
     def directional(
         self, psi: Tensor, psi_hat: Tensor, direction: Tensor, far: FarField, index: slice | Tensor
@@ -204,7 +215,7 @@ class ForwardOperator:
         psi_hat = half @ right
         along_y = (left * slope) @ psi @ right
         along_x = half @ (slope[:, None] * right)
-        intensity = far.weight * (psi_hat.real.square() + psi_hat.imag.square())
+        intensity = far.intensity(psi_hat)
         by_qy = (2 * far.weight) * (psi_hat.real * along_y.real + psi_hat.imag * along_y.imag)
         by_qx = (2 * far.weight) * (psi_hat.real * along_x.real + psi_hat.imag * along_x.imag)
         jac_y, jac_x = (self.tensor(part) for part in geometry.frequency_jacobian())
@@ -224,7 +235,7 @@ class ForwardOperator:
             probes = self._probes(far, index)
             size = len(self._row[index])
             weights = probes.real.square() + probes.imag.square()
-            total += self._scatter(weights.expand(size, -1, -1).contiguous(), index)
+            self._scatter(weights.expand(size, -1, -1).contiguous(), index, total)
         return total
 
     def _matrices(self, geometry: DetectorGeometry) -> tuple[Tensor, Tensor]:
@@ -246,12 +257,9 @@ class ForwardOperator:
         flat: Tensor = (rows * width)[:, :, None] + cols[:, None, :]
         return flat
 
-    def _scatter(self, values: Tensor, index: slice | Tensor) -> Tensor:
-        """Sum windows (B, n, n) into the object (H, W)."""
-        height, width = self.object_shape
-        total = torch.zeros(height * width, dtype=values.dtype, device=self.device)
-        total.index_add_(0, self._flat_index(index).reshape(-1), values.reshape(-1))
-        return total.reshape(height, width)
+    def _scatter(self, values: Tensor, index: slice | Tensor, into: Tensor) -> None:
+        """Add windows (B, n, n) to the object (H, W)."""
+        into.view(-1).index_add_(0, self._flat_index(index).reshape(-1), values.reshape(-1))
 
     def _probes(self, far: FarField, index: slice | Tensor) -> Tensor:
         """The probe on each window: (n, n), or (B, n, n) shifted by the positions' fractions."""

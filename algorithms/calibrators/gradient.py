@@ -12,14 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from algorithms.base import Calibration, Sample
 from algorithms.calibrators.pacbed import fit_disk, pacbed
 from algorithms.phase_fit import PhaseFit
-from schemas.spec import PARAMETERS, MismatchSpec
+from physics.bounds import cramer_rao
+from schemas.spec import MismatchSpec
+
+ERROR_ROUNDS = 1
+"""Rounds in the search for the joint errors: one is right to about 4 %."""
 
 CONVERGED = 0.2
 """A spec step of this many standard errors is small enough to go on to the next stage."""
@@ -62,8 +63,9 @@ class Gradient:
         diagnostics = {"start": start.values(), "path": [list(vector) for vector in path]}
         if sample.seconds_left <= 0:
             return Calibration(spec, {}, diagnostics)
-        errors = np.sqrt(np.diag(joint_covariance(fit, spec)))
-        return Calibration(spec, dict(zip(PARAMETERS, errors.tolist(), strict=True)), diagnostics)
+        information = fit.objective.information(fit.phi, spec)
+        bound = cramer_rao(information, fit.curvature, rounds=ERROR_ROUNDS)
+        return Calibration(spec, bound.joint_sigma, diagnostics)
 
 
 def gauss_newton(fit: PhaseFit, spec: MismatchSpec, sample: Sample) -> tuple[MismatchSpec, bool]:
@@ -73,28 +75,3 @@ def gauss_newton(fit: PhaseFit, spec: MismatchSpec, sample: Sample) -> tuple[Mis
     small = bool((np.abs(step) < CONVERGED / np.sqrt(np.diag(fisher))).all())
     length, offset, ellipse = np.array(spec.vector()) + step
     return MismatchSpec.from_vector((length, offset, ellipse)).clipped(sample.ranges), small
-
-
-def joint_covariance(fit: PhaseFit, spec: MismatchSpec) -> NDArray[np.float64]:
-    """Covariance (3, 3) of the spec with the phase unknown, but for its gauge.
-
-    The inverse of the Schur complement F_pp - F_px F_xx^-1 F_xp. How the phase answers to the three
-    parameters, F_xx^-1 F_xp, is sought among their preconditioned couplings (Galerkin's method: the
-    first step of conjugate gradients for all three at once). That takes at most as much from F_pp
-    as is right, so the result is positive; the errors come out right to about 4 %.
-    """
-    _, fisher = fit.objective.spec_information(fit.phi, spec)
-    coupling = fit.objective.coupling(fit.phi, spec)
-    precondition = fit.curvature.preconditioner()
-    answers = torch.stack([fit.in_gauge(precondition(fit.in_gauge(row))) for row in coupling])
-    products = torch.stack([fit.objective.fisher_product(fit.phi, spec, row) for row in answers])
-    overlap, inner = _inner_products(coupling, answers), _inner_products(answers, products)
-    schur = fisher.numpy() - overlap @ np.linalg.solve(inner, overlap.T)
-    covariance: NDArray[np.float64] = np.linalg.inv(schur)
-    return covariance
-
-
-def _inner_products(a: Tensor, b: Tensor) -> NDArray[np.float64]:
-    """(3, 3) products of images (3, H, W)."""
-    products: NDArray[np.float64] = (a.flatten(1).double() @ b.flatten(1).double().T).cpu().numpy()
-    return products

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from algorithms.calibrators.gradient import Gradient
-from algorithms.prior import pin_background, without_ramp
+from algorithms.prior import pin_background
 from algorithms.reconstructors.ptychography import Ptychography
+from physics.gauge import Gauge
 from physics.geometry import DetectorGeometry
 from physics.ideal import IdealOperator
 from physics.operator import ForwardOperator
@@ -122,18 +123,33 @@ def test_a_ramp_in_x_comes_back_as_a_centre_offset(shift: float) -> None:
     seed=st.integers(0, 100),
 )
 @settings(max_examples=30)
-def test_without_ramp(slopes: tuple[float, float], constant: float, seed: int) -> None:
+def test_the_gauge_takes_ramps_out(slopes: tuple[float, float], constant: float, seed: int) -> None:
     """Where the beam was, a projection: without a ramp it stays, ramps go, constants are kept."""
     rng = np.random.default_rng(seed)
     window = torch.as_tensor(rng.uniform(0.5, 1, (12, 17)))
     phase = torch.as_tensor(rng.standard_normal((12, 17)))
     y, x = np.indices((12, 17))
     plane = torch.as_tensor(slopes[0] * y + slopes[1] * x)
-    flat = without_ramp(phase, window)
-    torch.testing.assert_close(without_ramp(flat, window), flat)
-    moved = without_ramp(phase + plane, window) - flat
+    gauge = Gauge.of(window, periodic=False)
+    flat = gauge.project(phase)
+    torch.testing.assert_close(gauge.project(flat), flat)
+    moved = gauge.project(phase + plane) - flat
     torch.testing.assert_close(moved, moved[0, 0].expand_as(moved))
-    torch.testing.assert_close(without_ramp(phase + constant, window), flat + constant)
+    torch.testing.assert_close(gauge.project(phase + constant), flat + constant)
+    assert Gauge.of(window, periodic=True).project(phase) is phase
+
+
+@given(seed=st.integers(0, 100), periodic=st.booleans())
+@settings(max_examples=20)
+def test_the_gauge_s_adjoint(seed: int, periodic: bool) -> None:
+    """<Q v, w> = <v, Q^T w>, also where the beam hardly was."""
+    rng = np.random.default_rng(seed)
+    window = torch.as_tensor(rng.uniform(0, 1, (12, 17)))
+    v, w = (torch.as_tensor(rng.standard_normal((12, 17))) for _ in range(2))
+    gauge = Gauge.of(window, periodic=periodic)
+    left, right = (gauge.project(v) * w).sum(), (v * gauge.adjoint(w)).sum()
+    assert float(left) == pytest.approx(float(right), abs=1e-10)
+    torch.testing.assert_close(gauge.project(gauge.project(v)), gauge.project(v))
 
 
 @given(constant=st.floats(-0.3, 0.3), seed=st.integers(0, 100))

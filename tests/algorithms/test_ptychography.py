@@ -12,12 +12,13 @@ import torch
 
 import algorithms.base
 from algorithms.base import Sample
-from algorithms.descent import AcceleratedDescent, Curvature, FrequencyBins
+from algorithms.descent import AcceleratedDescent
 from algorithms.objective import Objective
 from algorithms.phase_fit import PhaseFit
 from algorithms.prior import SpectralPrior
 from algorithms.reconstructors.ptychography import Ptychography
 from algorithms.registry import load_algorithm
+from physics.curvature import Curvature, FrequencyBins
 from physics.ideal import IdealOperator
 from runner.scoring.formulas import blind_score
 from runner.scoring.metrics import psnr_db, residual, ssim
@@ -197,7 +198,8 @@ def test_noise_is_as_predicted(ideal: IdealOperator) -> None:
         fit.run(MismatchSpec(), 25)
     images = torch.stack([fit.phi for fit in fits])
     curvature = Curvature.estimate(
-        fits[0].objective, images.mean(dim=0), MismatchSpec(), torch.Generator().manual_seed(0)
+        fits[0].objective.information(images.mean(dim=0), MismatchSpec()),
+        torch.Generator().manual_seed(0),
     )
     repeats = len(images)
     measured_power = torch.stack(
@@ -216,7 +218,7 @@ def test_coverage_and_window_are_weights() -> None:
     ideal = make_ideal(object_shape=(56, 56), step=3, periodic=False, **INSTRUMENT)
     objective = Objective(measured(ideal, atoms((56, 56)), MismatchSpec()))
     curvature = Curvature.estimate(
-        objective, torch.zeros(56, 56), MismatchSpec(), torch.Generator().manual_seed(0)
+        objective.information(torch.zeros(56, 56), MismatchSpec()), torch.Generator().manual_seed(0)
     )
     for weight in (curvature.coverage, curvature.window):
         assert float(weight.min()) >= 0
@@ -230,7 +232,7 @@ def test_power_of_a_well_seen_image_is_its_own() -> None:
     ideal = make_ideal(object_shape=(32, 32), step=2, **INSTRUMENT)
     objective = Objective(measured(ideal, atoms((32, 32)), MismatchSpec()))
     curvature = Curvature.estimate(
-        objective, torch.zeros(32, 32), MismatchSpec(), torch.Generator().manual_seed(0)
+        objective.information(torch.zeros(32, 32), MismatchSpec()), torch.Generator().manual_seed(0)
     )
     image = torch.as_tensor(np.random.default_rng(0).standard_normal((32, 32)), dtype=torch.float32)
     own = torch.fft.fft2(image - image.mean()).abs().square()
