@@ -40,7 +40,7 @@ PROBE_NORM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class FilePatterns:
-    """Patterns read from an open HDF5 dataset, in blocks of scan rows."""
+    """Patterns read from an open HDF5 dataset; cheapest by whole scan rows, or a part of one."""
 
     dataset: h5py.Dataset
 
@@ -58,9 +58,11 @@ class FilePatterns:
         """
         _, nx, ky, kx = self.shape
         first, last = start // nx, -(-stop // nx)
-        rows = hdf5.read(self.dataset, slice(first, last), damaged="INPUT_NOT_HDF5")
-        _require_finite(rows, f"{self.dataset.file.filename}:{self.dataset.name}")
-        return rows.reshape(-1, ky, kx)[start - first * nx : stop - first * nx]
+        part = slice(start - first * nx, stop - first * nx)
+        within = (first, part) if last - first == 1 else slice(first, last)
+        counts = hdf5.read(self.dataset, within, damaged="INPUT_NOT_HDF5").reshape(-1, ky, kx)
+        _require_finite(counts, f"{self.dataset.file.filename}:{self.dataset.name}")
+        return counts if last - first == 1 else counts[part]
 
 
 @dataclass(frozen=True)

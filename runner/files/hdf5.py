@@ -26,6 +26,11 @@ GZIP_LEVEL = 4
 
 COPY_BYTES = 1 << 20
 
+CHUNK_CACHE_BYTES = 32 << 20
+"""Inflated chunks that HDF5 keeps for a dataset that is read [bytes]. The contract allows a whole
+scan row a chunk (16 MiB for 256 patterns of 128 x 128); a chunk that is larger than the cache (1 or
+8 MiB by itself, as the version is) is inflated anew for every part that is read."""
+
 
 def sha256_of(path: Path) -> str:
     """sha256 of a file's bytes, as 64 hex digits."""
@@ -112,7 +117,7 @@ def open_input(path: Path, *, not_found: str, not_hdf5: str) -> Iterator[h5py.Fi
             hint="check the path; `stem4d tiers build public` makes the public challenge file",
         )
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:
         raise refuse(
             not_hdf5,

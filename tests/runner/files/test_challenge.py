@@ -16,8 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physics.ideal import ArrayPatterns, IdealOperator
-from runner.files.challenge import ArraySample, ChallengeSample, open_challenge, write_challenge
-from runner.files.hdf5 import sha256_of
+from runner.files.challenge import (
+    ArraySample,
+    ChallengeSample,
+    FilePatterns,
+    open_challenge,
+    write_challenge,
+)
+from runner.files.hdf5 import open_input, sha256_of
 from schemas import (
     PARAMETERS,
     ChallengeAttrs,
@@ -150,6 +156,31 @@ def test_what_is_written_is_read(first: ChallengeSample, second: ChallengeSample
             assert challenge.names == ("sample_00", "sample_01")
         for found, written in zip(read_all(path), (first, second), strict=True):
             assert_same(found, written)
+
+
+def test_a_chunk_is_inflated_once_for_reads_of_its_parts(
+    damaged_challenge: BadChallenge,
+) -> None:
+    """The contract's largest chunk is a scan row, far above what HDF5 keeps unless it is told."""
+    side, row = 64, 1024  # 16 MiB; HDF5's own choice is 1 MiB, or 8 from version 2 on
+    values = (np.arange(row * side**2, dtype="f4") % 7).reshape(1, row, side, side)
+
+    def one_chunk_a_row(file: h5py.File) -> None:
+        group = file["sample_00"]
+        del group["y"]
+        group.create_dataset("y", data=values, chunks=values.shape, compression="gzip")
+
+    path = damaged_challenge(one_chunk_a_row)
+    with h5py.File(path, "r") as file:
+        stored = file["sample_00/y"].id.get_chunk_info(0)
+    with open_input(path, not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5") as file:
+        y = FilePatterns(file["sample_00/y"])
+        first = y.read(0, 64)
+        with path.open("r+b") as raw:  # from here on the chunk cannot be inflated again
+            raw.seek(stored.byte_offset)
+            raw.write(bytes(stored.size))
+        rest = y.read(64, row)
+    assert np.array_equal(np.concatenate([first, rest]), values[0])
 
 
 @given(data=st.data())
