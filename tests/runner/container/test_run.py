@@ -230,6 +230,34 @@ def test_the_deadline_is_the_sooner_of_both(
         assert left[1] < left[0], "the run's time goes on, the sample's begins anew"
 
 
+@pytest.mark.parametrize(
+    ("memory_mib", "patterns_mib", "mebibytes"),
+    [(8192, 1536, 1536), (4096, 1536, 1536), (8192, 100, 100), (1024, 1536, 512)],
+)
+def test_the_memory_for_patterns_is_what_the_limits_say(
+    stem4d: Command,
+    blind: Path,
+    output: Path,
+    submission: Submission,
+    result_of: ReadResult,
+    monkeypatch: pytest.MonkeyPatch,
+    memory_mib: int,
+    patterns_mib: int,
+    mebibytes: int,
+) -> None:
+    """But never more than half of all memory, however little that is."""
+    limits = ResourceLimits(memory_mib=memory_mib, patterns_mib=patterns_mib)
+    monkeypatch.setenv("STEM4D_LIMITS", limits.model_dump_json())
+    name = submission("""
+        def solve(self, sample):
+            told = {"bytes": sample.memory_bytes}
+            return Reconstruction(right(sample).x_hat, MismatchSpec(), told)
+    """)
+    assert stem4d("run", blind, output, "--algorithm", name).code == 0
+    told = {sample.diagnostics["bytes"] for sample in result_of().samples.values()}
+    assert told == {mebibytes * 1024 * 1024}
+
+
 def test_out_of_time_the_default_still_answers(
     stem4d: Command,
     blind: Path,
