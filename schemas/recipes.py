@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from schemas.base import Record, quantity
 from schemas.challenge import Tier, Track
 from schemas.spec import SpecRange, SpecRanges
+
+
+class Realism(StrEnum):
+    """How much of a microscope the simulated data hold that H does not know, least first.
+
+    `runner.tiers.realism.levels` says what each level is.
+    """
+
+    NONE = "none"
+    SLIGHT = "slight"
+    MODERATE = "moderate"
+    STRONG = "strong"
+    SEVERE = "severe"
 
 
 class Profile(Record):
@@ -36,6 +51,9 @@ class TierRecipe(Record):
     families: tuple[str, ...] = Field(description="specimen families, used in turn")
     spec_ranges: SpecRanges = Field(description="published ranges of the mismatch parameters")
     profile: Profile = Field(default=Profile(), description="instrument and sampling")
+    realism: Realism = Field(
+        default=Realism.NONE, description="what the data hold that H does not know"
+    )
 
 
 def _ranges(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from schemas.challenge import Tier, Track
+from schemas.recipes import Realism
 
 
 @click.group()
@@ -40,6 +41,13 @@ def tiers() -> None:
     help="Structure file (CIF, XYZ, POSCAR, ... by ASE) to use instead of families; repeatable",
 )
 @click.option(
+    "--realism",
+    type=click.Choice([level.value for level in Realism]),
+    default=Realism.NONE.value,
+    show_default=True,
+    help="What the data hold that H does not know: thickness, phonons, coherence, detector, scan",
+)
+@click.option(
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -54,6 +62,7 @@ def build(
     seed: int,
     scenes: int,
     structures: tuple[Path, ...],
+    realism: str,
     folder: Path,
     as_json: bool,
 ) -> None:
@@ -63,7 +72,9 @@ def build(
     from runner.tiers.build import build_tier
     from runner.tiers.recipes import default_recipe
 
-    recipe = default_recipe(Tier(tier), track=Track(track), seed=seed, scenes=scenes)
+    recipe = default_recipe(
+        Tier(tier), track=Track(track), seed=seed, scenes=scenes, realism=Realism(realism)
+    )
     files = build_tier(
         recipe, folder, structures=structures, progress=lambda text: click.echo(text, err=True)
     )

@@ -9,8 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from physics.ideal import IdealOperator, Patterns
 from runner.files.challenge import ChallengeSample, write_challenge
 from runner.files.hdf5 import make_folder
+from runner.tiers.realism import LEVELS, Effects, Streams, draw_thick, measure, thick_from_file
 from runner.tiers.simulate import ideal_operator, simulate
 from runner.tiers.specimens import Specimen, draw_specimen, from_structure_file
 from schemas.base import CONTRACT_VERSION, VARIANT
@@ -19,6 +21,9 @@ from schemas.recipes import TierRecipe
 from schemas.spec import MismatchSpec, SpecRanges
 
 DATASET_VERSION: Final = "1.0"
+
+Observe = Callable[[MismatchSpec, np.random.Generator], tuple[IdealOperator, Patterns]]
+"""What H states of a scene, and its counts on a mismatched detector, drawn with the generator."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ def build_tier(
     folder: Path,
     *,
     structures: Sequence[Path] = (),
+    effects: Effects | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> TierFiles:
     """Build a tier into `folder`; the same recipe gives the same bytes.
@@ -52,6 +58,7 @@ def build_tier(
         recipe: every number of the tier.
         folder: made when it is not there.
         structures: files that ASE reads, used instead of the recipe's families.
+        effects: what a microscope does, instead of what the recipe's level of realism says.
         progress: told one line for each scene.
 
     Raises:
@@ -65,7 +72,8 @@ def build_tier(
         version=DATASET_VERSION,
         contract_version=CONTRACT_VERSION,
     )
-    samples = list(_samples(recipe, structures, progress))
+    chosen = LEVELS[recipe.realism] if effects is None else effects
+    samples = list(_samples(recipe, structures, chosen, progress))
     write_challenge(files.truth, attrs, samples)
     if recipe.tier != Tier.PUBLIC:
         samples = [replace(sample, x_true=None, true_spec=None) for sample in samples]
@@ -81,18 +89,23 @@ def draw_spec(ranges: SpecRanges, rng: np.random.Generator) -> MismatchSpec:
 
 
 def _samples(
-    recipe: TierRecipe, structures: Sequence[Path], progress: Callable[[str], None]
+    recipe: TierRecipe,
+    structures: Sequence[Path],
+    effects: Effects,
+    progress: Callable[[str], None],
 ) -> Iterator[ChallengeSample]:
     for number, seeds in enumerate(np.random.SeedSequence(recipe.seed).spawn(recipe.scenes)):
-        scene_rng, spec_rng, noise_rng = (np.random.default_rng(s) for s in seeds.spawn(3))
-        specimen = _specimen(recipe, number, structures, scene_rng)
+        *known, unknown = seeds.spawn(4)
+        scene_rng, spec_rng, noise_rng = (np.random.default_rng(s) for s in known)
+        if effects == Effects():
+            specimen, observe = _ideal(recipe, number, structures, scene_rng)
+        else:
+            streams = Streams.of(unknown)
+            specimen, observe = _real(recipe, number, structures, scene_rng, effects, streams)
         progress(f"scene {number + 1} of {recipe.scenes}: {specimen.name}")
         blind = recipe.track == Track.BLIND
         spec = draw_spec(recipe.spec_ranges, spec_rng) if blind else MismatchSpec()
-        operator = ideal_operator(recipe.profile, specimen.phase_scale_rad)
-        y = simulate(
-            specimen.x, operator, spec, scan_shape=recipe.profile.scan_shape, rng=noise_rng
-        )
+        operator, y = observe(spec, noise_rng)
         yield ChallengeSample(
             name=f"sample_{number:02d}",
             y=y,
@@ -108,6 +121,41 @@ def _samples(
             x_true=specimen.x,
             true_spec=spec,
         )
+
+
+def _ideal(
+    recipe: TierRecipe, number: int, structures: Sequence[Path], rng: np.random.Generator
+) -> tuple[Specimen, Observe]:
+    """A scene, seen as H says."""
+    specimen = _specimen(recipe, number, structures, rng)
+
+    def observe(spec: MismatchSpec, noise: np.random.Generator) -> tuple[IdealOperator, Patterns]:
+        operator = ideal_operator(recipe.profile, specimen.phase_scale_rad)
+        shape = recipe.profile.scan_shape
+        return operator, simulate(specimen.x, operator, spec, scan_shape=shape, rng=noise)
+
+    return specimen, observe
+
+
+def _real(
+    recipe: TierRecipe,
+    number: int,
+    structures: Sequence[Path],
+    rng: np.random.Generator,
+    effects: Effects,
+    streams: Streams,
+) -> tuple[Specimen, Observe]:
+    """A scene, seen as a microscope does."""
+    if structures:
+        thick = thick_from_file(structures[number % len(structures)], rng, recipe.profile)
+    else:
+        family = recipe.families[number % len(recipe.families)]
+        thick = draw_thick(family, rng, recipe.profile, effects.thickness_A, streams.film)
+
+    def observe(spec: MismatchSpec, noise: np.random.Generator) -> tuple[IdealOperator, Patterns]:
+        return measure(thick, recipe.profile, spec, effects, streams, noise)
+
+    return thick.specimen, observe
 
 
 def _specimen(

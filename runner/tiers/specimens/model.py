@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Scalar = TypeVar("Scalar", bound="np.generic[Any]")
+
 QUANTUM = 65535
 """Levels of x above zero. Specimens are rounded to 16 bit, so that those that ship with the package
 and those that are built on the spot are of one kind; the rounding is 107 dB below the peak."""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """A cyclic shift, quarter turns and a flip of a periodic image: all exact on its grid.
+
+    Attributes:
+        shift: pixels along rows and columns.
+        turns: quarter turns, counter-clockwise as an image is shown.
+        flip: whether columns are reversed afterwards.
+    """
+
+    shift: tuple[int, int]
+    turns: int
+    flip: bool
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, shape: tuple[int, int]) -> Movement:
+        """A random one; a grid (H, W) that is not square is turned by 180 degrees only."""
+        height, width = shape
+        shift = (int(rng.integers(height)), int(rng.integers(width)))
+        turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+        return cls(shift, turns if height == width else 2 * (turns // 2), flip)
+
+    def apply(self, images: NDArray[Scalar]) -> NDArray[Scalar]:
+        """The moved images (..., H, W)."""
+        moved = np.roll(images, self.shift, axis=(-2, -1))
+        moved = np.rot90(moved, self.turns, axes=(-2, -1))
+        return np.ascontiguousarray(moved[..., ::-1] if self.flip else moved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +91,7 @@ class Specimen:
         All are exact on the periodic grid. A grid that is not square is turned by 180 degrees only.
         """
         height, width = self.x.shape
-        shift = (int(rng.integers(height)), int(rng.integers(width)))
-        turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-        x = np.roll(self.x, shift, axis=(0, 1))
-        x = np.rot90(x, turns if height == width else 2 * (turns // 2))
-        x = x[:, ::-1] if flip else x
-        return replace(self, x=np.ascontiguousarray(x))
+        return replace(self, x=Movement.draw(rng, (height, width)).apply(self.x))
 
 
 def quantise(values: NDArray[np.float64]) -> NDArray[np.uint16]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,13 +30,25 @@ def known_elements() -> frozenset[str]:
     return frozenset(lobato.parameters)
 
 
-def projected_potential(atoms: Atoms, box: Box, shape: tuple[int, int]) -> Array:
+def projected_potential(
+    atoms: Atoms,
+    box: Box,
+    shape: tuple[int, int],
+    *,
+    smearing_A: Callable[[str], float] = rms_displacement_A,
+) -> Array:
     """The potential projected along z, periodic in the box, shape (H, W) [V A].
 
     The sum over atoms is made in Fourier space, exactly at the atoms' positions: Lobato and Van
     Dyck's electron scattering factors (Acta Cryst. A70 (2014) 636, as abTEM tabulates them, the
     infinite projection), times the Debye-Waller factor exp(-2 pi^2 <u^2> k^2), times the pixel's
     Gaussian. Pixel (row, col) is at y = row * height / H, x = col * width / W.
+
+    Args:
+        atoms: their mean positions.
+        box: the periodic cell.
+        shape: (H, W).
+        smearing_A: rms thermal displacement of each element [A].
     """
     lobato = organizer_module("abtem.parametrizations").LobatoParametrization()
     ky = np.fft.fftfreq(shape[0], box.height_A / shape[0])
@@ -50,7 +64,7 @@ def projected_potential(atoms: Atoms, box: Box, shape: tuple[int, int]) -> Array
         factor = np.asarray(
             lobato.projected_scattering_factor(str(symbol))(k2.astype(np.float32)), dtype=float
         )
-        debye_waller = np.exp(-2 * np.pi**2 * rms_displacement_A(str(symbol)) ** 2 * k2)
+        debye_waller = np.exp(-2 * np.pi**2 * smearing_A(str(symbol)) ** 2 * k2)
         spectrum += factor * debye_waller * (along_y @ along_x)
     spectrum *= np.exp(-2 * np.pi**2 * blur2)
     pixel_area = pixel[0] * pixel[1]

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from runner.tiers.specimens.catalog import FAMILIES, builder
-from runner.tiers.specimens.crystal import Box
+from runner.tiers.specimens.crystal import Box, Crystal
 from runner.tiers.specimens.potential import image
 from runner.tiers.specimens.shipped import SHIPPED_SAMPLING_A, SHIPPED_SHAPE, VARIANTS
 from schemas.base import json_text
@@ -25,16 +25,27 @@ _SEED = 32
 """Chosen among the first few for variety: six different twists, rafts on every facet."""
 
 
+def public_crystal(family: str, variant: int) -> Crystal:
+    """The atoms of a shipped specimen, before it is moved at random.
+
+    Raises:
+        ContractError: EXTRA_MISSING, without the `organizer` extra.
+    """
+    box = Box(SHIPPED_SHAPE[0] * SHIPPED_SAMPLING_A, SHIPPED_SHAPE[1] * SHIPPED_SAMPLING_A)
+    number = FAMILIES[Tier.PUBLIC].index(family)
+    return builder(family)(box, np.random.default_rng([_SEED, number, variant]))
+
+
 def precompute(path: Path) -> None:
     """Build every variant of every public family and write them to `path`."""
     box = Box(SHIPPED_SHAPE[0] * SHIPPED_SAMPLING_A, SHIPPED_SHAPE[1] * SHIPPED_SAMPLING_A)
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file.attrs["sampling_A"] = SHIPPED_SAMPLING_A
-        for number, family in enumerate(FAMILIES[Tier.PUBLIC]):
+        for family in FAMILIES[Tier.PUBLIC]:
             levels, records = [], []
             for variant in range(VARIANTS):
-                crystal = builder(family)(box, np.random.default_rng([_SEED, number, variant]))
+                crystal = public_crystal(family, variant)
                 x, range_VA = image(crystal, box, SHIPPED_SHAPE)
                 levels.append(x)
                 records.append(

@@ -28,8 +28,8 @@ from schemas.findings import refuse
 
 _AU_A = 4.078
 _PT_A = 3.924
-_AL_A = 4.050
-_CEO2_A = 5.411
+AL_A = 4.050
+CEO2_A = 5.411
 _SUPPORT_GAP_A = 2.3
 """Height of a raft's lowest layer above its support."""
 _CLOSEST_AL_A = 2.0
@@ -111,7 +111,7 @@ def gold_on_amorphous_carbon(box: Box, rng: np.random.Generator) -> Crystal:
 
 def platinum_on_ceria(box: Box, rng: np.random.Generator) -> Crystal:
     """A platinum raft (111) of one or two layers on CeO2 (001), one cell thick."""
-    a = _CEO2_A
+    a = CEO2_A
     cell = Cell(
         np.array([[a / 2, a / 2], [-a / 2, a / 2]]),
         atoms_of(
@@ -142,10 +142,10 @@ def aluminium_grain_boundary(box: Box, rng: np.random.Generator) -> Crystal:
     relaxed, periodic along the beam as well. The default box holds, among others, the Sigma 5
     boundary exactly.
     """
-    d = _AL_A / np.sqrt(2)
+    d = AL_A / np.sqrt(2)
     cell = Cell(
         np.array([[d, 0.0], [0.0, d]]),
-        atoms_of(("Al", 0.0, 0.0, 0.0), ("Al", d / 2, d / 2, _AL_A / 2)),
+        atoms_of(("Al", 0.0, 0.0, 0.0), ("Al", d / 2, d / 2, AL_A / 2)),
     )
     grains = [fit for fit in fits(cell, box) if _misorientation(fit.rotation_deg) > 10.0]
     if not grains:
@@ -163,10 +163,10 @@ def aluminium_grain_boundary(box: Box, rng: np.random.Generator) -> Crystal:
     inside = (grain.positions[:, 1] >= lower) & (grain.positions[:, 1] < upper)
     outside = (mirror.positions[:, 1] < lower) | (mirror.positions[:, 1] >= upper)
     joined = _merged(grain.where(inside) + mirror.where(outside), _CLOSEST_AL_A, box)
-    relaxed = _relaxed(joined, _AL_A, box)
+    relaxed = _relaxed(joined, AL_A, box)
     cells = int(rng.integers(2, 4))
     return Crystal(
-        stacked([relaxed.moved((0.0, 0.0, i * _AL_A)) for i in range(cells)]),
+        stacked([relaxed.moved((0.0, 0.0, i * AL_A)) for i in range(cells)]),
         f"Al [001], {cells} cells thick, two tilt boundaries of "
         f"{_misorientation(fit.rotation_deg):.1f} degrees",
         fit.strain_percent,

@@ -20,13 +20,13 @@ from runner.tiers.specimens.crystal import (
 )
 from runner.tiers.specimens.supercell import choose_fit, fill
 
-_SRTIO3_A = 3.905
-_MGO_A = 4.212
+SRTIO3_A = 3.905
+MGO_A = 4.212
 
 
 def srtio3_001(box: Box, rng: np.random.Generator) -> Crystal:
     """SrTiO3 one cell thick, two on a terrace, with two to four strontium vacancies."""
-    a = _SRTIO3_A
+    a = SRTIO3_A
     basis = atoms_of(
         ("Sr", 0.0, 0.0, 0.0),
         ("Ti", a / 2, a / 2, a / 2),
@@ -51,7 +51,7 @@ def srtio3_001(box: Box, rng: np.random.Generator) -> Crystal:
 
 def mgo_terraces(box: Box, rng: np.random.Generator) -> Crystal:
     """MgO, two atomic layers thick, with terraces of a third and of a fourth layer."""
-    half = _MGO_A / 2
+    half = MGO_A / 2
     lattice = np.array([[half, half], [-half, half]])
     even = Cell(lattice, atoms_of(("Mg", 0.0, 0.0, 0.0), ("O", half, 0.0, 0.0)))
     odd = Cell(lattice, atoms_of(("O", 0.0, 0.0, 0.0), ("Mg", half, 0.0, 0.0)))

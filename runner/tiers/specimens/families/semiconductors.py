@@ -22,18 +22,18 @@ from runner.tiers.specimens.crystal import (
 from runner.tiers.specimens.dislocation import DislocationPair
 from runner.tiers.specimens.supercell import choose_fit, fill
 
-_SI_A = 5.431
+SI_A = 5.431
 _BI2SE3_A = 4.139
 _BI2SE3_HEIGHTS_A = (0.0, 1.58, 3.51, 5.44, 7.02)
 """Se, Bi, Se, Bi, Se of one quintuple layer."""
-_GAN_A, _GAN_C, _GAN_U = 3.189, 5.185, 0.377
+_GAN_A, GAN_C, _GAN_U = 3.189, 5.185, 0.377
 _GAN_POISSON = 0.2
 """In-plane Poisson ratio (Moram and Vickers, Rep. Prog. Phys. 72 (2009) 036502)."""
 
 
 def silicon_110(box: Box, rng: np.random.Generator) -> Crystal:
     """Silicon dumbbells: two periods thick, with terraces of a third and of a fourth."""
-    a, b = _SI_A, _SI_A / np.sqrt(2)
+    a, b = SI_A, SI_A / np.sqrt(2)
     # The projected lattice is centred: the centring vector also climbs by half a period along the
     # beam, which shifts a column but takes no atom from it.
     lattice = np.array([[a / 2, b / 2], [-a / 2, b / 2]])
@@ -80,7 +80,7 @@ def gan_edge_dislocations(box: Box, rng: np.random.Generator) -> Crystal:
     rise = _GAN_A / np.sqrt(3)
     cells = int(rng.integers(1, 3))
     sites = [
-        (symbol, 0.0, y, (layer + z) * _GAN_C)
+        (symbol, 0.0, y, (layer + z) * GAN_C)
         for layer in range(cells)
         for symbol, y, z in (
             ("Ga", 0.0, 0.0),
