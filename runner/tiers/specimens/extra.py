@@ -26,6 +26,6 @@ def organizer_module(name: str) -> ModuleType:
             f"package {package}",
             expected="the packages that make new specimens",
             found=f"{package} is not installed",
-            hint="pip install 'stem4d[organizer]' (the public tier in its default size, and without "
-            "realism, needs it not: its specimens ship with the package)",
+            hint="pip install 'stem4d[organizer]' (the public tier in its default size needs it "
+            "not, without realism: its specimens ship with the package)",
         ) from error
