@@ -45,6 +45,7 @@ class Sample:
         deadline: `time.monotonic()` at which the sample must be done, or None.
         true_spec: the true mismatch, only where the file holds it; the calibrator `oracle` alone
             may look at it.
+        phase: (H, W) [rad] where to begin: what a calibrator found beside the spec, or None.
         progress: call it with the fraction done (0 to 1) from time to time.
     """
 
@@ -57,6 +58,7 @@ class Sample:
     memory_bytes: int = ResourceLimits().patterns_bytes
     deadline: float | None = None
     true_spec: MismatchSpec | None = None
+    phase: NDArray[np.float32] | None = field(default=None, repr=False)
     progress: Callable[[float], None] = field(default=_silent, repr=False)
 
     @property
@@ -88,11 +90,14 @@ class Calibration:
         spec: the detector mismatch, within the sample's ranges.
         standard_errors: one-sigma error per parameter, in its unit, where the method knows it.
         diagnostics: anything JSON can hold, for people.
+        phase: (H, W) [rad], the most likely phase at that spec, where one was made on the way: a
+            start for the image.
     """
 
     spec: MismatchSpec
     standard_errors: Mapping[str, float] = field(default_factory=dict)
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    phase: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,8 @@ class Composed:
         """Calibrate, then reconstruct; the diagnostics of both are kept apart."""
         first, second = (_share(sample, part) for part in (0, 1))
         calibration = self.calibrator.estimate(first)
-        image = self.reconstructor.reconstruct(second, calibration.spec)
+        begun = replace(second, phase=calibration.phase)
+        image = self.reconstructor.reconstruct(begun, calibration.spec)
         diagnostics = {
             "calibration": {
                 "spec": calibration.spec.values(),

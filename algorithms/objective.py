@@ -6,7 +6,9 @@ budget are kept in the form the likelihood compares with; larger scans are strea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,6 +21,53 @@ from physics.information import FisherInformation
 from physics.noise import Likelihood, LikelihoodName
 from physics.operator import ForwardOperator, batches
 from schemas.spec import MismatchSpec
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SpecInformation:
+    """What a sample's counts say of the spec, at one phase and spec; per unit of dL [%], dc, eps.
+
+    Attributes:
+        slope: dL/dp, (3,).
+        fisher: Fisher information of the spec, the phase known, (3, 3).
+        scatter: sum over patterns of the outer products of their slopes, (3, 3): equals `fisher`
+            when counts are as independent as the likelihood takes them to be.
+        squared: sum of squared residuals [electrons^2].
+        variance: what `squared` should be.
+        spread: variance of `squared`.
+    """
+
+    slope: Float64
+    fisher: Float64
+    scatter: Float64
+    squared: float
+    variance: float
+    spread: float
+
+    @property
+    def chi_square(self) -> float:
+        """Reduced chi-square, weighted by electrons: 1 when noise alone is left."""
+        return self.squared / self.variance
+
+    @property
+    def chi_square_sigma(self) -> float:
+        """Standard deviation of `chi_square` by chance."""
+        return math.sqrt(self.spread) / self.variance
+
+    @property
+    def inflation(self) -> Float64:
+        """By how much the errors of the parameters are larger than `fisher` says, (3,).
+
+        From the sandwich F^-1 S F^-1 with S the patterns' own scatter (White, Econometrica 50, 1
+        (1982)): holds whatever correlates the pixels of a pattern, as when one electron counts in
+        several of them.
+        """
+        inverse = np.linalg.inv(self.fisher)
+        ratio = np.diag(inverse @ self.scatter @ inverse) / np.diag(inverse)
+        inflation: Float64 = np.sqrt(ratio)
+        return inflation
 
 
 class Objective:
@@ -45,12 +94,14 @@ class Objective:
         self.likelihood = Likelihood(likelihood, attrs.gain, attrs.read_noise, mask)
         self._patterns = PatternStream(sample.y, self._prepare, budget_bytes=sample.memory_bytes)
 
-    def gradient(self, phi: Tensor, spec: MismatchSpec) -> tuple[float, Tensor]:
-        """(loss, dL/dphi (H, W))."""
+    def gradient(
+        self, phi: Tensor, spec: MismatchSpec, chosen: Tensor | None = None
+    ) -> tuple[float, Tensor]:
+        """(loss, dL/dphi (H, W)), over all patterns or the `chosen`, (Ny*Nx,) of bool."""
         far = self.operator.far_field(spec)
         total, slope = 0.0, torch.zeros_like(phi)
         transmission = self.operator.transmission(phi)
-        for index, prepared in self._measured():
+        for index, prepared in self._measured(chosen):
             psi = self.operator.exit_waves(transmission, far, index)
             psi_hat = far.forward(psi)
             expected = far.intensity(psi_hat)
@@ -59,29 +110,45 @@ class Objective:
             self.operator.pull_back(psi, psi_hat, by_intensity, far, index, into=slope)
         return total, slope
 
+    def loss(self, phi: Tensor, spec: MismatchSpec, chosen: Tensor | None = None) -> float:
+        """The loss alone, over all patterns or the `chosen`, (Ny*Nx,) of bool."""
+        far = self.operator.far_field(spec)
+        transmission = self.operator.transmission(phi)
+        total = 0.0
+        for index, prepared in self._measured(chosen):
+            psi_hat = far.forward(self.operator.exit_waves(transmission, far, index))
+            total += float(self.likelihood.loss(far.intensity(psi_hat), prepared))
+        return total
+
     def information(self, phi: Tensor, spec: MismatchSpec) -> FisherInformation:
         """The Fisher information of (phase, spec) at a point, as this likelihood weighs it."""
         return FisherInformation(self.operator, spec, phi, self.likelihood.fisher_weight)
 
-    def spec_information(self, phi: Tensor, spec: MismatchSpec) -> tuple[Tensor, Tensor]:
-        """dL/dp (3,) and the Fisher information (3, 3) of the spec at fixed phase, float64."""
-        slope = torch.zeros(3, dtype=torch.float64)
-        fisher = torch.zeros(3, 3, dtype=torch.float64)
+    def spec_information(self, phi: Tensor, spec: MismatchSpec) -> SpecInformation:
+        """What the counts say of the spec at a fixed phase."""
+        slope, fisher, scatter = np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3))
+        dispersion = np.zeros(3)
         for index, prepared in self._measured():
             expected, derivatives = self.operator.spec_derivatives(phi, spec, index)
             by_intensity = self.likelihood.slope(expected, prepared)
-            weighted = derivatives * self.likelihood.fisher_weight(expected)
-            flat = derivatives.reshape(3, -1)
-            slope += (flat @ by_intensity.reshape(-1)).double().cpu()
-            fisher += (flat @ weighted.reshape(3, -1).T).double().cpu()
-        return slope, fisher
+            scores = (derivatives * by_intensity).sum(dim=(2, 3)).double().cpu().numpy()
+            weighted = (derivatives * self.likelihood.fisher_weight(expected)).reshape(3, -1)
+            slope += scores.sum(axis=1)
+            scatter += scores @ scores.T
+            fisher += (derivatives.reshape(3, -1) @ weighted.T).double().cpu().numpy()
+            dispersion += self.likelihood.dispersion(expected, prepared)
+        return SpecInformation(slope, fisher, scatter, *dispersion.tolist())
 
-    def _measured(self) -> Iterator[tuple[slice, Tensor]]:
-        """For each batch: index, prepared counts."""
+    def _measured(self, chosen: Tensor | None = None) -> Iterator[tuple[slice | Tensor, Tensor]]:
+        """For each batch: index, prepared counts; of the chosen patterns, if some are."""
         for block, prepared in self._patterns.blocks():
             for part in batches(len(prepared)):
                 index = slice(block.start + part.start, block.start + part.stop)
-                yield index, prepared[part]
+                if chosen is None:
+                    yield index, prepared[part]
+                else:
+                    within = chosen[index].nonzero()[:, 0]
+                    yield index.start + within, prepared[part][within]
 
     def _prepare(self, counts: NDArray[np.float32]) -> Tensor:
         return self.likelihood.prepare(self.operator.tensor(counts))

@@ -1,16 +1,14 @@
-"""Priors without free parameters: an empirical-Bayes power spectrum, and the gauge.
+"""Priors: an empirical-Bayes power spectrum, total variation, and the constant of the phase.
 
-The likelihood leaves two freedoms. A constant added to the phase changes nothing; a phase ramp is
-the same as a shift of the detector's centre (exactly so for an object that is not periodic). Data
-cannot decide them, a stated prior must:
-
-- ramp: the phase has no net ramp over the illuminated area, so a shift belongs to the centre;
-- constant: x is never negative and its background is 0, so a low percentile of x is put to 0.
+The likelihood leaves two freedoms. A ramp belongs to the detector's centre (`physics.gauge`). A
+constant added to the phase changes nothing, and a stated prior must decide it: x is never negative
+and its background is 0, so a low percentile of x is put to 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -31,6 +29,21 @@ what noise and its ring's average give: by chance one in e^4, about 2 %, does.""
 
 BACKGROUND_PERCENTILE = 1.0
 """Percentile of x that is put to 0. The minimum itself is biased by the noise."""
+
+
+EDGE = 0.3
+"""Gradients below this share of the mean one are smoothed over, larger ones kept as edges."""
+
+
+class Prior(Protocol):
+    """What is believed of a phase before the counts."""
+
+    @property
+    def curvature(self) -> Tensor:
+        """An upper bound of its second derivative in Fourier space, (H, W) [rad^-2]."""
+
+    def gradient(self, phi: Tensor) -> tuple[float, Tensor]:
+        """(-log p, its slope (H, W)), up to a constant."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,58 @@ class SpectralPrior:
         transform = torch.fft.fft2(phi)
         value = 0.5 * float((self.curvature * transform.abs().square()).sum()) / phi.numel()
         return value, torch.fft.ifft2(self.curvature * transform).real
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """Total variation (Rudin, Osher & Fatemi, Physica D 60, 259 (1992)), smooth at 0.
+
+    -log p = weight * sum sqrt(|grad phi|^2 + edge^2): few, sharp steps are likelier than many.
+
+    Attributes:
+        weight: strength [1/rad].
+        edge: gradient below which it is quadratic [rad/pixel].
+        curvature: upper bound of its second derivative in Fourier space, (H, W) [rad^-2].
+    """
+
+    weight: float
+    edge: float
+    curvature: Tensor
+
+    @classmethod
+    def from_estimate(cls, phi: Tensor, curvature: Curvature, strength: float) -> TotalVariation:
+        """From a maximum-likelihood image (H, W), whose noise is taken off its mean gradient.
+
+        Args:
+            phi: the phase [rad].
+            curvature: the information on it.
+            strength: weight in units of the inverse mean gradient: 1 is the likeliest weight of
+                a Laplace distribution of gradients.
+        """
+        squares = (_forward_y(phi).square() + _forward_x(phi).square()).mean()
+        rows = torch.fft.fftfreq(phi.shape[0], device=phi.device)[:, None]
+        cols = torch.fft.fftfreq(phi.shape[1], device=phi.device)[None, :]
+        laplacian = 4 * ((torch.pi * rows).sin().square() + (torch.pi * cols).sin().square())
+        noise = (laplacian * curvature.noise_power()).sum() / phi.numel() ** 2
+        typical = float((squares - noise).clamp_min(0.05 * squares).sqrt())
+        weight, edge = strength / typical, EDGE * typical
+        return cls(weight, edge, weight / edge * laplacian)
+
+    def gradient(self, phi: Tensor) -> tuple[float, Tensor]:
+        """(-log p, its slope (H, W)), up to a constant."""
+        along_y, along_x = _forward_y(phi), _forward_x(phi)
+        length = (along_y.square() + along_x.square() + self.edge**2).sqrt()
+        flux_y, flux_x = along_y / length, along_x / length
+        slope = flux_y.roll(1, 0) - flux_y + flux_x.roll(1, 1) - flux_x
+        return self.weight * float(length.sum()), self.weight * slope
+
+
+def _forward_y(image: Tensor) -> Tensor:
+    return image.roll(-1, 0) - image
+
+
+def _forward_x(image: Tensor) -> Tensor:
+    return image.roll(-1, 1) - image
 
 
 def believe_contradictions(

@@ -83,9 +83,9 @@ def cramer_rao(
         curvature = Curvature.estimate(information, torch.Generator().manual_seed(0))
     gauge = Gauge.of(curvature.window, periodic=information.operator.ideal.attrs.periodic)
     inverse = curvature.preconditioner()
-    fisher = information.of_spec()
-    known: Float64 = np.linalg.inv(fisher)
-    residual = _each(gauge.adjoint, information.coupling())
+    fisher, coupling = information.of_spec()
+    known = _inverse(fisher)
+    residual = _each(gauge.adjoint, coupling)
     steps = _each(inverse, residual)
     taken = np.zeros((3, 3))
     joint: Float64 = known
@@ -98,10 +98,14 @@ def cramer_rao(
         residual = residual - _mix(products, solve @ overlap)
         fresh = _each(inverse, residual)
         steps = fresh - _mix(steps, solve @ _inner(products, fresh))
-        before, joint = joint, np.linalg.inv(fisher - taken)
+        before, joint = joint, _inverse(fisher - taken)
         change = float(np.abs(np.sqrt(np.diag(joint) / np.diag(before)) - 1).max())
         done += 1
     return CramerRao(known, joint, done, change)
+
+
+def _inverse(matrix: Float64) -> Float64:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
 def _each(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

@@ -92,11 +92,10 @@ class Curvature:
         coverage = illumination / illumination.max()
         bins = FrequencyBins.of((phi.shape[0], phi.shape[1]), phi.device)
         whiten = coverage.clamp_min(COVERAGE_FLOOR).rsqrt()
-        power = torch.zeros_like(phi)
-        for _ in range(RANDOM_VECTORS):
-            vector = torch.randn(phi.shape, generator=generator, dtype=phi.dtype).to(phi.device)
-            product = whiten * information.product(whiten * vector)
-            power += (torch.fft.fft2(vector).conj() * torch.fft.fft2(product)).real
+        vectors = torch.randn((RANDOM_VECTORS, *phi.shape), generator=generator, dtype=phi.dtype)
+        vectors = vectors.to(phi.device)
+        products = whiten * information.product(whiten * vectors)
+        power = (torch.fft.fft2(vectors).conj() * torch.fft.fft2(products)).real.sum(dim=0)
         covered = int((coverage > COVERAGE_FLOOR).sum())
         spectrum = bins.mean(power) / (RANDOM_VECTORS * covered)
         scan_step_px = math.sqrt(covered / information.operator.count)

@@ -65,24 +65,23 @@ class FisherInformation:
                 self.operator.pull_back(psi, psi_hat, change * weight, far, index, into=total)
         return result if direction.dim() == 3 else result[0]
 
-    def of_spec(self) -> Float64:
-        """F_pp (3, 3), per unit of dL [%], dc [pixels], eps, with the phase known."""
-        fisher = torch.zeros(3, 3, dtype=torch.float64)
-        for index in batches(self.operator.count):
-            expected, derivatives = self.operator.spec_derivatives(self.phi, self.spec, index)
-            weighted = (derivatives * self._weight(expected)).reshape(3, -1)
-            fisher += (derivatives.reshape(3, -1) @ weighted.T).double().cpu()
-        return fisher.numpy()
+    def of_spec(self) -> tuple[Float64, Tensor]:
+        """What is known of the spec, in one pass.
 
-    def coupling(self) -> Tensor:
-        """F_px (3, H, W) between the spec's parameters and the phase."""
+        Returns:
+            F_pp (3, 3) per unit of dL [%], dc [pixels], eps: the phase known; and F_px (3, H, W),
+            what the three share with the phase.
+        """
+        fisher = np.zeros((3, 3))
         coupling = torch.zeros(3, *self.phi.shape, dtype=self.phi.dtype, device=self.phi.device)
         for index, far, psi, psi_hat, expected in self._passes():
             _, derivatives = self.operator.spec_derivatives(self.phi, self.spec, index)
-            weight = self._weight(expected)
-            for total, change in zip(coupling, derivatives, strict=True):
-                self.operator.pull_back(psi, psi_hat, change * weight, far, index, into=total)
-        return coupling
+            weighted = derivatives * self._weight(expected)
+            known = derivatives.flatten(1) @ weighted.flatten(1).T
+            fisher += known.double().cpu().numpy()
+            for total, change in zip(coupling, weighted, strict=True):
+                self.operator.pull_back(psi, psi_hat, change, far, index, into=total)
+        return fisher, coupling
 
     def _passes(self) -> Iterator[tuple[slice, FarField, Tensor, Tensor, Tensor]]:
         """For each batch: index, far field, exit waves, detector waves, expected electrons."""

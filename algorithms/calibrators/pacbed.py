@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.base import Calibration, Sample
+from algorithms.pixels import PixelStatistics
 from physics.geometry import DetectorGeometry
-from physics.ideal import Patterns
 from physics.operator import vacuum_pattern
 from schemas.spec import PARAMETERS, MismatchSpec
 
@@ -23,9 +23,6 @@ Float64 = NDArray[np.float64]
 
 FIT_RADIUS = 1.6
 """The fit uses pixels within this many disk radii of the nominal centre, and the ranges."""
-
-BLOCK = 512
-"""Patterns read at a time."""
 
 RING_RADIUS = 1.3
 """Beyond this many disk radii lies the background alone."""
@@ -44,31 +41,22 @@ class Pacbed:
 
     def estimate(self, sample: Sample) -> Calibration:
         """The mismatch, with standard errors from the fit's own residual."""
-        spec, errors = fit_disk(pacbed(sample.y), sample)
+        spec, errors = fit_disk(PixelStatistics.of(sample.y), sample)
         return Calibration(spec.clipped(sample.ranges), errors)
 
 
-def pacbed(y: Patterns) -> Float64:
-    """Position-averaged pattern (Ky, Kx) [counts], in one pass over the scan."""
-    ny, nx, ky, kx = y.shape
-    total = np.zeros((ky, kx))
-    for start in range(0, ny * nx, BLOCK):
-        total += y.read(start, min(start + BLOCK, ny * nx)).sum(axis=0, dtype=np.float64)
-    return total / (ny * nx)
-
-
-def fit_disk(average: Float64, sample: Sample) -> tuple[MismatchSpec, dict[str, float]]:
-    """Fit the disk to a pattern (Ky, Kx): (spec, standard errors per parameter)."""
-    ideal, n = sample.operator, sample.operator.window
+def fit_disk(statistics: PixelStatistics, sample: Sample) -> tuple[MismatchSpec, dict[str, float]]:
+    """Fit the disk to the average pattern: (spec, standard errors per parameter)."""
+    ideal, n, average = sample.operator, sample.operator.window, statistics.mean
     axis = np.arange(n) - n // 2
     distance = np.hypot(axis[:, None], axis[None, :])
     reach = FIT_RADIUS * ideal.disk_radius_px + _largest_offset(sample)
-    used = distance <= reach
-    sigma = np.sqrt(average[used] + NOISE_FLOOR * average.max())
+    used = (distance <= reach) & statistics.usable(ideal.attrs.gain)
+    sigma = np.sqrt(average[used] + NOISE_FLOOR * average[used].max())
     middle = MismatchSpec.from_values(sample.ranges.midpoint())
     ring = used & (distance > RING_RADIUS * ideal.disk_radius_px)
     background = float(average[ring].mean())
-    height = float(average.max() / vacuum_pattern(ideal, middle).max())
+    height = float(average[used].max() / vacuum_pattern(ideal, middle).max())
 
     def residual(p: Float64) -> Float64:
         spec = _bounded(p[0], p[1], p[2], n)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.base import Reconstruction, Sample
+from algorithms.pixels import PixelStatistics, fill
 from physics.geometry import DetectorGeometry
 from schemas.spec import MismatchSpec
 
@@ -69,14 +70,18 @@ class CpuBaseline:
 
 
 def center_of_mass(sample: Sample, spec: MismatchSpec) -> Float64:
-    """Mean spatial frequency of every pattern, (Ny*Nx, 2) as (q_y, q_x) [A^-1], in one pass."""
+    """Mean spatial frequency of every pattern, (Ny*Nx, 2) as (q_y, q_x) [A^-1], block by block.
+
+    Broken pixels count as their neighbours do.
+    """
     pixel = sample.operator.detector_pixel_invA
     q_y, q_x = DetectorGeometry(sample.operator.window, spec).frequencies()
+    usable = PixelStatistics.of(sample.y).usable(sample.operator.attrs.gain)
     ny, nx, _, _ = sample.y.shape
     momentum = np.empty((ny * nx, 2))
     for start in range(0, ny * nx, BLOCK):
         stop = min(start + BLOCK, ny * nx)
-        block = sample.y.read(start, stop).astype(np.float64)
+        block = fill(sample.y.read(start, stop), usable)
         total = np.maximum(block.sum(axis=(1, 2)), 1e-12)
         momentum[start:stop, 0] = block.sum(axis=2) @ q_y / total
         momentum[start:stop, 1] = block.sum(axis=1) @ q_x / total

@@ -1,16 +1,21 @@
 """Iterative ptychography: the phase that makes the counts most probable, known probe and detector.
 
 1. Maximum likelihood by preconditioned accelerated gradients, the analytic derivative of the exact
-   operator (Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012), for the likelihood).
+   operator (Thibault & Guizar-Sicairos, New J. Phys. 14, 063004 (2012), for the likelihood). It
+   begins where the calibrator ended, if that made a phase on the way.
 2. The image's own power spectrum, less the noise that the Fisher information predicts, becomes a
    Gaussian prior (an empirical-Bayes Wiener filter in the loop); maximum a posteriori from there.
+   Or total variation, its strength chosen on patterns that are held out.
 3. Where the data contradict that prior (a vacancy in a lattice), the data are believed.
-4. The gauge: no net ramp, background at 0 (see `algorithms.prior`).
+4. The gauge: no net ramp, background at 0, nothing negative (see `physics.gauge`,
+   `algorithms.prior`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 from algorithms.base import Reconstruction, Sample
 from algorithms.phase_fit import PhaseFit
@@ -22,39 +27,67 @@ BETWEEN_REPORTS = 2
 """Steps between two reports of progress."""
 
 
+class PriorName(StrEnum):
+    """What is believed of the image beside the counts."""
+
+    NONE = "none"
+    SPECTRAL = "spectral"
+    TOTAL_VARIATION = "total-variation"
+
+
 @dataclass(frozen=True)
 class Ptychography:
     """Maximum a posteriori ptychography.
 
     Attributes:
-        likelihood: poisson or anscombe; Poisson is unbiased at less than one count per pixel.
-        iterations: maximum-likelihood steps, one gradient of the whole scan each.
-        prior_iterations: steps with the spectral prior; 0 leaves plain maximum likelihood.
+        likelihood: poisson, anscombe or poisson-gaussian; Poisson is unbiased at less than one
+            count per pixel.
+        prior: spectral, total-variation, or none for plain maximum likelihood.
+        iterations: maximum-likelihood steps from nothing, one gradient of the whole scan each.
+        warm_iterations: the same, where the calibrator's phase is there to begin from.
+        prior_iterations: steps under the prior.
+        strengths: strengths of total variation to choose from.
     """
 
-    likelihood: str = "poisson"
+    likelihood: str = LikelihoodName.POISSON.value
+    prior: str = PriorName.SPECTRAL.value
     iterations: int = 12
-    prior_iterations: int = 10
+    warm_iterations: int = 2
+    prior_iterations: int = 6
+    strengths: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) in [0, 1]; the spec is kept as it was given."""
+        prior = PriorName(self.prior)
         fit = PhaseFit(sample, spec, LikelihoodName(self.likelihood))
+        first = self.iterations if sample.phase is None else self.warm_iterations
+        steps = (first, 0 if prior is PriorName.NONE else self.prior_iterations)
         losses: list[float] = []
-        self._run(fit, sample, spec, self.iterations, losses)
-        if self.prior_iterations and sample.seconds_left > 0:
-            fit.adopt_prior(spec)
-            self._run(fit, sample, spec, self.prior_iterations, losses)
+        diagnostics: dict[str, Any] = {"losses": losses}
+        self._run(fit, sample, spec, steps[0], losses, sum(steps))
+        if prior is not PriorName.NONE and sample.seconds_left > 0:
+            if prior is PriorName.SPECTRAL:
+                fit.adopt_prior(spec)
+            else:
+                diagnostics["strength"] = fit.adopt_total_variation(spec, self.strengths)
+            self._run(fit, sample, spec, steps[1], losses, sum(steps))
         x = pin_background(
             fit.image() / sample.operator.attrs.phase_scale_rad, fit.curvature.window
         )
         return Reconstruction(
-            x.cpu().numpy(), diagnostics={"losses": losses, "iterations": len(losses)}
+            x.cpu().numpy(), diagnostics=diagnostics | {"iterations": len(losses)}
         )
 
     def _run(
-        self, fit: PhaseFit, sample: Sample, spec: MismatchSpec, steps: int, losses: list[float]
+        self,
+        fit: PhaseFit,
+        sample: Sample,
+        spec: MismatchSpec,
+        steps: int,
+        losses: list[float],
+        total: int,
     ) -> None:
         """Take steps, telling how far it is after every few."""
         for first in range(0, steps, BETWEEN_REPORTS):
             losses += fit.run(spec, min(BETWEEN_REPORTS, steps - first))
-            sample.progress(len(losses) / (self.iterations + self.prior_iterations))
+            sample.progress(len(losses) / total)

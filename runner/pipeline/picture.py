@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from algorithms.calibrators.pacbed import pacbed
+from algorithms.pixels import PixelStatistics
 from runner.files.challenge import ChallengeSample, open_challenge
 from runner.pipeline.scenarios import ScenarioRun
 from runner.report.drawing import ScenarioImage
@@ -35,7 +35,7 @@ def _panel(
     own = answers["III"]
     return ScenePanel(
         scene=row.scene,
-        pacbed=pacbed(sample.y) / sample.operator.attrs.gain,
+        pacbed=PixelStatistics.of(sample.y).mean / sample.operator.attrs.gain,
         operator=sample.operator,
         images={
             name: ScenarioImage(answer.x_hat, row.scenarios[name].psnr_db, row.scenarios[name].ssim)

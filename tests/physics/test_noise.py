@@ -7,9 +7,10 @@ import pytest
 import torch
 from scipy import stats
 
-from physics.noise import Likelihood, LikelihoodName, draw_counts
+from physics.noise import EXACT_FLOOR_E, Likelihood, LikelihoodName, draw_counts
 
 POISSON, ANSCOMBE = LikelihoodName.POISSON, LikelihoodName.ANSCOMBE
+POISSON_GAUSSIAN = LikelihoodName.POISSON_GAUSSIAN
 
 DETECTORS = [(1.0, 0.0), (3.5, 0.0), (1.0, 1.2), (20.0, 30.0)]
 """(gain [counts/electron], read noise [counts])."""
@@ -162,3 +163,90 @@ def test_read_noise_in_the_dark_is_no_signal(read_noise: float) -> None:
     prepared = likelihood.prepare(torch.as_tensor(counts, dtype=torch.float64))
     slopes = likelihood.slope(torch.full_like(prepared, truth), prepared).numpy()
     assert abs(slopes.mean()) < 5 * slopes.std() / np.sqrt(len(slopes))
+
+
+# --- Poisson and Gaussian, exactly ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read_noise", [0.15, 0.4, 1.0, 3.0])
+@pytest.mark.parametrize("truth", [0.05, 1.0, 12.0, 150.0])
+def test_poisson_gaussian_is_the_sum_over_electrons(truth: float, read_noise: float) -> None:
+    """Against scipy's mass and density, every term written out; models right and far off."""
+    likelihood = Likelihood(POISSON_GAUSSIAN, 2.0, 2.0 * read_noise)
+    rng = np.random.default_rng(3)
+    counts = draw_counts(electrons(truth, 200), gain=2.0, read_noise=2.0 * read_noise, rng=rng)
+    measured = counts.astype(np.float64) / 2.0
+    models = truth * np.geomspace(0.2, 5.0, 200)
+    k = np.arange(2000)[:, None]
+    chance = stats.poisson.pmf(k, models + EXACT_FLOOR_E) * stats.norm.pdf(measured, k, read_noise)
+    exact = -np.log(chance.sum(axis=0) * read_noise * np.sqrt(2 * np.pi)).sum()
+    slope = 1 - (k * chance).sum(axis=0) / chance.sum(axis=0) / (models + EXACT_FLOOR_E)
+    prepared = likelihood.prepare(torch.as_tensor(counts, dtype=torch.float64))
+    expected = torch.as_tensor(models)
+    assert float(likelihood.loss(expected, prepared)) == pytest.approx(exact, rel=1e-5)
+    np.testing.assert_allclose(likelihood.slope(expected, prepared), slope, rtol=1e-4, atol=1e-5)
+    single = likelihood.slope(expected.float(), prepared.float())
+    np.testing.assert_allclose(single, slope, rtol=2e-3, atol=2e-3)
+
+
+def test_poisson_gaussian_tells_more_than_its_approximation() -> None:
+    """Read noise of 0.3 electrons still shows single electrons; the shifted Poisson blurs them."""
+    truth, read_noise = 0.2, 0.3
+    counts = draw_counts(
+        electrons(truth, 100_000), gain=1.0, read_noise=read_noise, rng=np.random.default_rng(4)
+    )
+    spread = {}
+    for name in (POISSON, POISSON_GAUSSIAN):
+        likelihood = Likelihood(name, 1.0, read_noise)
+        prepared = likelihood.prepare(torch.as_tensor(counts, dtype=torch.float64))
+        here, ahead = (
+            likelihood.slope(torch.full_like(prepared, value), prepared)
+            for value in (truth, truth + 1e-4)
+        )
+        assert abs(float(here.mean())) < 5 * float(here.std()) / np.sqrt(len(counts)) + 0.01
+        curvature = float((ahead - here).mean()) / 1e-4
+        spread[name] = float(here.std()) / curvature
+    assert spread[POISSON_GAUSSIAN] < 0.93 * spread[POISSON]
+
+
+def test_poisson_gaussian_needs_read_noise() -> None:
+    with pytest.raises(ValueError, match="read_noise > 0"):
+        Likelihood(POISSON_GAUSSIAN)
+
+
+# --- broken pixels, and what is left over ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [POISSON, ANSCOMBE, POISSON_GAUSSIAN])
+def test_a_pixel_that_is_not_believed_says_nothing(name: LikelihoodName) -> None:
+    usable = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+    likelihood = Likelihood(name, 1.0, 0.5, usable)
+    counts = torch.tensor([[[3.0, 4.0], [0.0, 1.0]]])
+    lied = counts.clone()
+    lied[0, 0, 1] = 1e4
+    expected = torch.full((1, 2, 2), 2.0)
+    for question in ("slope", "loss", "dispersion"):
+        told, lied_to = (
+            getattr(likelihood, question)(expected, likelihood.prepare(y)) for y in (counts, lied)
+        )
+        torch.testing.assert_close(told, lied_to)
+    assert float(likelihood.slope(expected, likelihood.prepare(lied))[0, 0, 1]) == 0.0
+    assert float(likelihood.fisher_weight(expected)[0, 0, 1]) == 0.0
+
+
+@pytest.mark.parametrize("name", [POISSON, ANSCOMBE, POISSON_GAUSSIAN])
+@pytest.mark.parametrize("mean", [0.05, 2.0, 40.0])
+def test_dispersion_is_one_where_noise_alone_is_left(name: LikelihoodName, mean: float) -> None:
+    likelihood = Likelihood(name, 2.0, 0.6)
+    counts = draw_counts(
+        electrons(mean, 100_000), gain=2.0, read_noise=0.6, rng=np.random.default_rng(5)
+    )
+    prepared = likelihood.prepare(torch.as_tensor(counts, dtype=torch.float64))
+    expected = torch.full_like(prepared, mean)
+    squared, variance, spread = likelihood.dispersion(expected, prepared)
+    tolerance = 5 * np.sqrt(spread) / variance
+    if name == ANSCOMBE and mean < 1:
+        tolerance += 0.05  # its root cuts what read noise puts below zero
+    assert squared / variance == pytest.approx(1.0, abs=tolerance)
+    wrong = likelihood.dispersion(0.5 * expected, prepared)
+    assert wrong[0] / wrong[1] > 1.1 * squared / variance
