@@ -1,0 +1,46 @@
+"""What is made from a result: `python -m benchmarks.peers table|plot|page RESULT.json`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.peers.report import tables
+
+ROOT = Path(__file__).parents[2]
+PICTURE = ROOT / "docs" / "images" / "peers.png"
+PAGE = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- peers: tables begin -->", "<!-- peers: tables end -->"
+"""Marks in the page; what is between them is replaced."""
+
+
+def write_page(text: str, page: Path) -> None:
+    """Put the tables between the marks of a page."""
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{page}: expected the marks {BEGIN} and {END}, found no such pair")
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def main() -> None:
+    """Print the tables, draw the plot, or do both into the documentation."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser.add_argument("what", choices=("table", "plot", "page"))
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--picture", type=Path, default=PICTURE)
+    options = parser.parse_args()
+    result = json.loads(options.result.read_text())
+    if options.what == "table":
+        print(tables(result))
+    if options.what == "page":
+        write_page(tables(result), PAGE)
+    if options.what in {"plot", "page"}:
+        from benchmarks.peers.plot import draw  # noqa: PLC0415  # the table needs no matplotlib
+
+        draw(result, options.picture)
+
+
+if __name__ == "__main__":
+    main()
