@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.scaling import Measurement, summary
+from benchmarks.scaling import summary
+from benchmarks.scaling_worker import Measurement
 from benchmarks.tiled_scan import tiled_sample
 from physics.operator import ForwardOperator
 from runner.files.challenge import ChallengeSample
