@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import torch
 
+from schemas.findings import refuse
 from schemas.version import __version__
 
 DEFAULT_THREADS = 2
@@ -34,8 +35,21 @@ def prepare(seed: int) -> None:
 
 
 def threads() -> int:
-    """CPU threads to use: STEM4D_THREADS, or two."""
-    return max(1, int(os.environ.get("STEM4D_THREADS", DEFAULT_THREADS)))
+    """CPU threads to use: STEM4D_THREADS, or two.
+
+    Raises:
+        ContractError: USAGE, when it is no whole number above 0.
+    """
+    text = os.environ.get("STEM4D_THREADS", str(DEFAULT_THREADS))
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise refuse(
+            "USAGE",
+            "STEM4D_THREADS",
+            expected="a whole number above 0",
+            found=repr(text),
+            hint="unset it, or set it to the number of cores",
+        )
+    return int(text)
 
 
 def device() -> str:

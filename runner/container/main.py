@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 import click
 
 from algorithms.registry import DEFAULT_ALGORITHM
 from runner.container.command import run_command
+from schemas.base import StrictJSONError, strict_json
 from schemas.findings import ExitCode, refuse
 from schemas.limits import ResourceLimits
 
@@ -137,9 +139,34 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def limits_from_environment() -> ResourceLimits:
-    """The limits that the harness passes as JSON in STEM4D_LIMITS, or the contract's."""
+    """The limits that the harness passes as JSON in STEM4D_LIMITS, or the contract's.
+
+    Limits that this version does not know are left to the harness, with a warning: an image must
+    still run under a harness that is newer than itself.
+
+    Raises:
+        ContractError: USAGE, when it is no JSON object of limits.
+    """
     text = os.environ.get("STEM4D_LIMITS")
-    return ResourceLimits() if not text else ResourceLimits.model_validate_json(text)
+    if not text:
+        return ResourceLimits()
+    try:
+        stated = strict_json(text)
+        if not isinstance(stated, dict):
+            raise StrictJSONError("not an object")
+        known = {name: stated[name] for name in stated if name in ResourceLimits.model_fields}
+        if len(known) < len(stated):
+            unknown = ", ".join(sorted(set(stated) - set(known)))
+            warnings.warn(f"STEM4D_LIMITS: limits unknown to this version: {unknown}", stacklevel=2)
+        return ResourceLimits.model_validate(known)
+    except ValueError as error:
+        raise refuse(
+            "USAGE",
+            "STEM4D_LIMITS",
+            expected="a JSON object of limits, as limits.toml names them",
+            found=" ".join(str(error).split())[:200],
+            hint="unset it: the contract's limits are the default",
+        ) from error
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -270,3 +271,38 @@ def test_out_of_time_the_default_still_answers(
     monkeypatch.setenv("STEM4D_LIMITS", limits.model_dump_json())
     assert stem4d("run", blind, output).code == 0
     assert len(result_of().samples) == 2
+
+
+def test_an_image_runs_under_a_harness_that_is_newer(
+    stem4d: Command, blind: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits that it does not know are no reason to fail."""
+    stated = {**ResourceLimits(sample_wall_s=1e-6).model_dump(mode="json"), "quanta": 7}
+    monkeypatch.setenv("STEM4D_LIMITS", json.dumps(stated))
+    done = stem4d("run", blind, output)
+    assert done.code == 0
+    assert "quanta" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STEM4D_LIMITS", "{"),
+        ("STEM4D_LIMITS", "[]"),
+        ("STEM4D_LIMITS", '{"memory_mib": "much"}'),
+        ("STEM4D_THREADS", "abc"),
+        ("STEM4D_THREADS", "0"),
+    ],
+)
+def test_a_malformed_environment_is_named(
+    stem4d: Command,
+    blind: Path,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    outcome = stem4d("run", blind, output)
+    assert outcome.code == 2
+    assert name in outcome.err
