@@ -61,7 +61,7 @@ class Gradient:
         """The mismatch within the ranges; with standard errors, unless the time is over."""
         statistics = PixelStatistics.of(sample.y)
         usable = statistics.usable(sample.operator.attrs.gain)
-        start, _ = fit_disk(statistics, sample)
+        start, _ = fit_disk(statistics.mean, sample, usable)
         spec = start.clipped(sample.ranges)
         fit = PhaseFit(sample, spec, usable=usable)
         path = [spec.vector()]

@@ -41,17 +41,29 @@ class Pacbed:
 
     def estimate(self, sample: Sample) -> Calibration:
         """The mismatch, with standard errors from the fit's own residual."""
-        spec, errors = fit_disk(PixelStatistics.of(sample.y), sample)
+        statistics = PixelStatistics.of(sample.y)
+        usable = statistics.usable(sample.operator.attrs.gain)
+        spec, errors = fit_disk(statistics.mean, sample, usable)
         return Calibration(spec.clipped(sample.ranges), errors)
 
 
-def fit_disk(statistics: PixelStatistics, sample: Sample) -> tuple[MismatchSpec, dict[str, float]]:
-    """Fit the disk to the average pattern: (spec, standard errors per parameter)."""
-    ideal, n, average = sample.operator, sample.operator.window, statistics.mean
+def fit_disk(
+    average: Float64, sample: Sample, usable: NDArray[np.bool_] | None = None
+) -> tuple[MismatchSpec, dict[str, float]]:
+    """Fit the disk to a pattern (Ky, Kx): (spec, standard errors per parameter).
+
+    Args:
+        average: the pattern [counts].
+        sample: whose probe and ranges they are.
+        usable: (Ky, Kx), False for broken pixels; None: there are none.
+    """
+    ideal, n = sample.operator, sample.operator.window
     axis = np.arange(n) - n // 2
     distance = np.hypot(axis[:, None], axis[None, :])
     reach = FIT_RADIUS * ideal.disk_radius_px + _largest_offset(sample)
-    used = (distance <= reach) & statistics.usable(ideal.attrs.gain)
+    used = distance <= reach
+    if usable is not None:
+        used &= usable
     sigma = np.sqrt(average[used] + NOISE_FLOOR * average[used].max())
     middle = MismatchSpec.from_values(sample.ranges.midpoint())
     ring = used & (distance > RING_RADIUS * ideal.disk_radius_px)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -175,3 +178,30 @@ def test_an_error_half_way_leaves_nothing_half_kept() -> None:
         list(patterns.blocks())
     ((index, prepared),) = patterns.blocks()
     assert (index, len(prepared)) == (slice(0, 63), 63)
+
+
+def test_memory_is_bounded_whatever_the_scan() -> None:
+    """128 MiB of patterns through a budget of 12, in a process whose peak is its own."""
+    script = textwrap.dedent("""
+        import resource
+        import numpy as np
+        import torch
+        from algorithms.stream import PatternStream
+
+        class Scan:
+            shape = (512, 256, 16, 16)
+            def read(self, start, stop):
+                return np.ones((stop - start, 16, 16), dtype=np.float32)
+
+        stream = PatternStream(Scan(), lambda counts: torch.tensor(counts), budget_bytes=12 << 20)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        total = sum(float(block.double().sum()) for _, block in stream.blocks())
+        assert total == 512 * 256 * 16 * 16
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    # Half as much again as the budget: the interpreter's own share of a first pass.
+    assert int(done.stdout) * unit < 18 << 20
