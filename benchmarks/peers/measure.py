@@ -14,6 +14,9 @@ from benchmarks.peers.problems import Scene
 FORWARD_TOLERANCE = 1e-4
 """Largest relative error of a package's own forward model that is still the same model."""
 
+DIVERGED_DB = -100.0
+"""PSNR of an image that is not finite [dB]; JSON knows no infinity."""
+
 
 def forward_error(patterns: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """||patterns - expected|| / ||expected||."""
@@ -26,7 +29,7 @@ def psnr_db(phase: NDArray[np.float32], scene: Scene) -> float:
     x = phase.astype(np.float64) / scene.phase_scale_rad
     error = (x - scene.x_true)[scene.region]
     if not np.isfinite(error).all():
-        return float("-inf")
+        return DIVERGED_DB
     return -10 * math.log10(float(np.var(error)))
 
 

@@ -12,6 +12,9 @@ from benchmarks.peers.problems import MISMATCHED, NOMINAL
 
 HERE = Path(__file__).parent
 ADAPTERS = HERE / "adapters"
+DEFAULT_CACHE = Path.home() / ".cache" / "stem4d-peers"
+"""Folder of the packages' environments."""
+
 SETTINGS = HERE / "settings.json"
 """{curve: {"package": name, data: settings}}: the best that `tune` found."""
 

@@ -20,9 +20,9 @@ from benchmarks.peers import measure
 from benchmarks.peers.candidates import CANDIDATES
 from benchmarks.peers.environments import make_environment
 from benchmarks.peers.launch import AdapterFailedError, Cores, call_adapter
-from benchmarks.peers.packages import PEERS, SETTINGS, Entry, Package
+from benchmarks.peers.packages import DEFAULT_CACHE, PEERS, SETTINGS, Entry, Package
 from benchmarks.peers.problems import MISMATCHED, NOMINAL, Scene, build_scenes
-from benchmarks.peers.run import DEFAULT_CACHE, say
+from benchmarks.peers.progress import say
 
 TRIALS = SETTINGS.parents[1] / "results" / "peers-tuning.json"
 EQUAL_DB = 0.1
@@ -55,7 +55,9 @@ def trial(
 
 def best(trials: list[dict[str, Any]]) -> dict[str, Any]:
     """Settings of the best trial."""
-    done = [entry for entry in trials if "psnr_db" in entry and np.isfinite(entry["psnr_db"])]
+    done = [
+        entry for entry in trials if "psnr_db" in entry and entry["psnr_db"] > measure.DIVERGED_DB
+    ]
     top = max(entry["psnr_db"] for entry in done)
     near = [entry for entry in done if entry["psnr_db"] > top - EQUAL_DB]
     settings: dict[str, Any] = min(near, key=lambda entry: float(entry["seconds"]))["settings"]
@@ -82,7 +84,6 @@ def main() -> None:
             tried = CANDIDATES[curve]
             package = packages[tried.package]
             python = make_environment(package, options.cache, options.torch_index)
-
             nominal = [
                 trial(curve, package, NOMINAL, {**choice, **count}, scenes, python)
                 for choice in tried.solvers

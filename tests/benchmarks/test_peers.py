@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from benchmarks.peers.adapters.exchange import Problem, Recorder, cropped, padde
 from benchmarks.peers.candidates import CANDIDATES
 from benchmarks.peers.packages import PEERS, Entry, entries
 from benchmarks.peers.problems import MISMATCHED, NOMINAL, Scene
+from benchmarks.peers.turns import Turns
 
 
 @pytest.fixture
@@ -59,8 +61,11 @@ def test_psnr_sees_noise_but_no_offset_and_nothing_beyond_the_region(
     assert measure.psnr_db(phase.astype(np.float32), scene) == pytest.approx(quality, abs=0.01)
 
 
-def test_a_diverged_image_is_infinitely_bad(scene: Scene) -> None:
-    assert measure.psnr_db(np.full((12, 12), np.nan, dtype=np.float32), scene) == -np.inf
+def test_a_diverged_image_is_worse_than_any(scene: Scene) -> None:
+    diverged = measure.psnr_db(np.full((12, 12), np.nan, dtype=np.float32), scene)
+    assert diverged < measure.psnr_db(
+        np.full((12, 12), 1e4, dtype=np.float32) * scene.x_true, scene
+    )
 
 
 def test_a_problem_survives_its_file(problem: Problem, tmp_path: Path) -> None:
@@ -132,6 +137,35 @@ def test_an_adapter_that_fails_is_told_with_its_last_words(
     entry = Entry("py4DSTEM", NOMINAL, PEERS[0], {})
     with pytest.raises(launch.AdapterFailedError, match="no such wheel"):
         launch.call_adapter(entry, "check", tmp_path, Path(sys.executable), launch.Cores(1))
+
+
+def test_what_fails_is_reported_and_the_others_go_on(
+    problem: Problem, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "with_py4dstem.py").write_text("raise ImportError('no such wheel')\n")
+    (tmp_path / "with_quantem.py").write_text(
+        "import sys, numpy\n"
+        "numpy.savez(sys.argv[4], images=numpy.zeros((2, 12, 12)), seconds=[1.0, 2.0],"
+        " setup_seconds=0.5, peak_bytes=2**20)\n"
+    )
+    monkeypatch.setattr("benchmarks.peers.packages.ADAPTERS", tmp_path)
+    broken, sound = PEERS[0], next(p for p in PEERS if p.adapter == "with_quantem.py")
+    here = Path(sys.executable)
+    turns = Turns([Entry("broken", NOMINAL, broken, {}), Entry("sound", NOMINAL, sound, {})])
+    scene = replace(scene, files={NOMINAL: tmp_path / "unused.npz"})
+    saved: list[int] = []
+    turns.take(
+        *([scene], {broken.name: here, sound.name: here}, launch.Cores(1), 2),
+        save=lambda: saved.append(len(turns.curves())),
+    )
+    assert [(f["name"], "no such wheel" in f["reason"]) for f in turns.failed()] == [
+        ("broken", True)
+    ]
+    (curve,) = turns.curves()
+    assert curve["name"] == "sound"
+    assert curve["seconds"] == [1.0, 2.0]
+    assert len(curve["total_seconds_of_each_run"]) == 2
+    assert saved == [1, 1]
 
 
 def test_every_curve_has_settings_for_both_kinds_of_data() -> None:
