@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import subprocess
@@ -60,6 +61,7 @@ def measure(*, folder: Path | None, threads: int, image: str | None, tiles: int)
         total_s = time.monotonic() - began
         return {
             "machine": machine(ROOT, threads),
+            "threads": threads,
             "held_by": f"engine, {LIMITS.memory_mib} MiB, image {image}"
             if image
             else f"RLIMIT_DATA, {LIMITS.memory_mib} MiB",
@@ -130,12 +132,20 @@ def _outcome(source: Path, path: Path) -> dict[str, Any]:
     }
 
 
+def table(found: dict[str, Any]) -> str:
+    """What matters of it, in Markdown."""
+    shape = " x ".join(str(side) for side in found["shape"])
+    return (
+        "| scan | counts as float32 | held to | peak memory | threads | time | PSNR |\n"
+        "|---|---|---|---|---|---|---|\n"
+        f"| {shape} | {math.prod(found['shape']) * 4 / 1024**3:.1f} GiB | {found['held_by']}"
+        f" | {found['peak_memory_mib']:.0f} MiB | {found['threads']}"
+        f" | {found['solve_s'] / 60:.0f} min | {found['psnr_db']} dB |"
+    )
+
+
 def report(found: dict[str, Any], path: Path) -> None:
-    """Write the JSON and print what matters."""
+    """Write the JSON and print the table."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    shape = " x ".join(str(side) for side in found["shape"])
-    print(
-        f"{shape}: {found['solve_s']:.0f} s, peak {found['peak_memory_mib']:.0f} MiB"
-        f" ({found['held_by']}), PSNR {found['psnr_db']} dB"
-    )
+    print(table(found))

@@ -4,7 +4,7 @@
 
 The default profile, 1024 patterns of 64 x 64, kept in memory. The machine's limits are measured in
 the same process, in turn with the operations: the bare transforms of a batch, the best rate of
-matrix products, the bandwidth of a copy. Writes JSON and prints the table.
+matrix products, the bandwidth of a copy. Writes JSON, and the tables into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 
 from algorithms.base import Sample
 from algorithms.objective import Objective
+from benchmarks import page
 from benchmarks.peers.machine import machine
 from benchmarks.tiled_scan import tiled_sample
 from physics.operator import DEFAULT_BATCH, batches
@@ -245,6 +246,7 @@ def main() -> None:
     record = {"machine": machine(ROOT, max(options.threads)), "settings": found}
     options.result.parent.mkdir(parents=True, exist_ok=True)
     options.result.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    page.put("micro", table(found))
     print(table(found))
 
 

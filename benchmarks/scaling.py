@@ -4,7 +4,8 @@
     python -m benchmarks.scaling --big [--image IMAGE]           a scan larger than memory
 
 The scan step stays and the object grows with the scan. Each size is measured in a process of its
-own, all sizes in turn, `--repeats` times over. Writes JSON, a picture, and prints the table.
+own, all sizes in turn, `--repeats` times over. Writes JSON, a picture, and the table into
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import big_scan
+from benchmarks import big_scan, page
 from benchmarks.peers.machine import machine
 from benchmarks.scaling_plot import draw
 from benchmarks.scaling_worker import Measurement
@@ -29,6 +30,7 @@ from benchmarks.tiled_scan import write_tiled_challenge
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PICTURE = ROOT / "docs" / "images" / "scaling.png"
+PICTURE_LINE = f"![Time per pattern and peak memory over patterns](images/{PICTURE.name})"
 
 TILES = (1, 2, 4, 8)
 """Supercells along each axis of the scan: 1024, 4096, 16384 and 65536 patterns."""
@@ -141,6 +143,7 @@ def main() -> None:
             tiles=big_scan.TILES,
         )
         big_scan.report(found, options.results / "big_scan.json")
+        page.put("big scan", big_scan.table(found))
         return
     with tempfile.TemporaryDirectory() as name:
         runs = measure(Path(name), options.tiles, repeats=options.repeats, threads=options.threads)
@@ -154,6 +157,7 @@ def main() -> None:
     text = json.dumps(record, indent=2) + "\n"
     (options.results / "scaling.json").write_text(text, encoding="utf-8")
     draw(figures, PASSES, AIM, options.picture)
+    page.put("scaling", f"{table(figures)}\n\n{PICTURE_LINE}")
     print(table(figures))
 
 
