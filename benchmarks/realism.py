@@ -172,6 +172,7 @@ def judge(case: Case, source: ChallengeSample, calibrator: str, built: float) ->
         "consistency_ceiling": score.consistency_ceiling,
         "chi_square": score.chi_square,
         "reduced_chi_square": calibration.get("reduced_chi_square"),
+        "warned": "warning" in calibration,
         "spec_error": score.spec_error,
         "standard_error": dict(errors),
         "build_seconds": built,

@@ -44,7 +44,7 @@ def _mean_table(rows: Sequence[Row]) -> str:
     names = [name for name, _ in PARAMETERS.values()]
     head = ["", "calibrator", "score", "PSNR [dB]", "SSIM", "consistency"]
     head += [f"{name} rms" for name in names] + [f"{name} rms error/se" for name in names]
-    head += ["chi2 of the image", "chi2 of the calibration"]
+    head += ["chi2 of the image", "chi2 of the calibration", "warned"]
     lines = [head, ["---"] * len(head)]
     for label, calibrator in _groups(rows, "label", "calibrator"):
         group = [r for r in rows if (r["label"], r["calibrator"]) == (label, calibrator)]
@@ -55,13 +55,15 @@ def _mean_table(rows: Sequence[Row]) -> str:
             line.append(f"{_rms(r['spec_error'][name] for r in group):.{digits}f}")
         line += [_optional(_rms(_in_sigmas(group, name)), 1) for name in PARAMETERS]
         line.append(f"{_mean(r['chi_square'] for r in group):.3g}")
-        line.append(_optional(_mean(_present(r["reduced_chi_square"] for r in group)), 2))
+        line.append(_optional(_mean(_present(r["reduced_chi_square"] for r in group)), 3))
+        line.append(f"{sum(r['warned'] for r in group)} of {len(group)}")
         lines.append(line)
     return _markdown(lines)
 
 
 def _sample_table(rows: Sequence[Row]) -> str:
-    head = ["", "scene", "phase [rad]", "calibrator", "score", "PSNR [dB]", "SSIM", "chi2"]
+    head = ["", "scene", "phase [rad]", "calibrator", "score", "PSNR [dB]", "SSIM"]
+    head += ["chi2 of the image", "chi2 of the calibration"]
     for name, _ in PARAMETERS.values():
         head.append(f"{name}: error (se)")
     lines = [head, ["---"] * len(head)]
@@ -69,6 +71,8 @@ def _sample_table(rows: Sequence[Row]) -> str:
         line = [f"{row['study']}: {row['label']}", row["scene"], f"{row['phase_scale_rad']:.2f}"]
         line += [row["calibrator"], f"{row['score']:.3f}", f"{row['psnr_db']:.2f}"]
         line += [f"{row['ssim']:.3f}", f"{row['chi_square']:.3g}"]
+        calibrated = row["reduced_chi_square"]
+        line.append(_optional(math.nan if calibrated is None else calibrated, 3))
         for name, (_, digits) in PARAMETERS.items():
             error = row["standard_error"].get(name)
             sigma = NO_ERRORS if error is None else f"{error:.{digits}f}"
@@ -83,15 +87,15 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     levels = [row for row in rows if row["study"] == "levels"]
     _by_level(axes[0, 0], levels, lambda r: r["score"], _mean, "blind score")
     for axis, (name, (label, _)) in zip(axes[0, 1:], PARAMETERS.items(), strict=True):
-        _by_level(axis, levels, lambda r, n=name: r["spec_error"][n], _rms, f"rms error of {label}")
+        _by_level(axis, levels, _error_of(name), _rms, f"rms error of {label}")
         _reported(axis, levels, name)
         axis.set_yscale("log")
     axes[0, 0].legend(fontsize=8)
     axes[0, 1].legend(fontsize=8)
     thick = [row for row in rows if row["study"] == "thickness"]
-    _by_thickness(axes[1, 0], thick, lambda r: r["score"], "blind score, thickness alone")
+    _by_thickness(axes[1, 0], thick, lambda r: r["score"], _mean, "blind score, thickness alone")
     for axis, (name, (label, _)) in zip(axes[1, 1:], PARAMETERS.items(), strict=True):
-        _by_thickness(axis, thick, lambda r, n=name: abs(r["spec_error"][n]), f"|error| of {label}")
+        _by_thickness(axis, thick, _error_of(name), _rms, f"rms error of {label}")
         axis.set_yscale("log")
     axes[1, 0].legend(fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +138,11 @@ def _reported(axis: Axes, rows: Sequence[Row], name: str) -> None:
 
 
 def _by_thickness(
-    axis: Axes, rows: Sequence[Row], value: Callable[[Row], float], title: str
+    axis: Axes,
+    rows: Sequence[Row],
+    value: Callable[[Row], float],
+    combine: Callable[[Iterable[float]], float],
+    title: str,
 ) -> None:
     for calibrator in ("pacbed", "gradient"):
         for family, style in FAMILY_STYLES.items():
@@ -144,13 +152,18 @@ def _by_thickness(
                     found.setdefault(row["effects"]["thickness_A"] / 10, []).append(value(row))
             axis.plot(
                 list(found),
-                [_rms(values) for values in found.values()],
+                [combine(values) for values in found.values()],
                 f"o{style}",
                 color=COLOURS[calibrator],
                 label=f"{calibrator}, {family}",
             )
     axis.set_title(title, fontsize=10)
     axis.set_xlabel("thickness [nm]")
+
+
+def _error_of(name: str) -> Callable[[Row], float]:
+    """The spec error of a parameter, as a function of the row."""
+    return lambda row: float(row["spec_error"][name])
 
 
 def _in_sigmas(rows: Iterable[Row], name: str) -> list[float]:
