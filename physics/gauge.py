@@ -20,7 +20,7 @@ WELL_SEEN = 0.5
 class Gauge:
     """Takes the ramp out of a phase: the plane fitted where the beam was.
 
-    A projection Q = 1 - D (S D)^-1 S: S is the slope of the plane fitted to what is well seen, D
+    A projection Q = 1 - D (S D)^-1 S: S is the slope of the plane fitted with the beam's weight, D
     are the two planes, which end where the beam did (a plane beyond the scan would only end in a
     step at the object's rim). What comes out has no slope.
 
@@ -42,7 +42,7 @@ class Gauge:
         cols = torch.linspace(-1, 1, width, dtype=window.dtype, device=window.device)
         plane = torch.stack([torch.ones_like(window), *torch.meshgrid(rows, cols, indexing="ij")])
         plane = plane.reshape(3, -1)
-        weight = torch.where(window > WELL_SEEN, window, 0.0).reshape(-1)
+        weight = window.reshape(-1)
         slopes = torch.linalg.solve((plane * weight) @ plane.T, plane * weight)[1:]
         ending = plane[1:] * (window / WELL_SEEN).clamp(0.0, 1.0).reshape(-1)
         return cls(slopes, torch.linalg.solve((slopes @ ending.T).T, ending))
