@@ -89,10 +89,17 @@ class Objective:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         attrs = sample.operator.attrs
-        self.operator = ForwardOperator(sample.operator, dtype=dtype, device=sample.device)
-        mask = None if usable is None or usable.all() else self.operator.tensor(usable)
-        self.likelihood = Likelihood(likelihood, attrs.gain, attrs.read_noise, mask)
-        self._patterns = PatternStream(sample.y, self._prepare, budget_bytes=sample.memory_bytes)
+        operator = ForwardOperator(sample.operator, dtype=dtype, device=sample.device)
+        mask = None if usable is None or usable.all() else operator.tensor(usable)
+        noise = Likelihood(likelihood, attrs.gain, attrs.read_noise, mask)
+        self.operator, self.likelihood = operator, noise
+        # Nothing here refers back to this object: its patterns leave the memory when it does, not
+        # at some later collection of cycles.
+        self._patterns = PatternStream(
+            sample.y,
+            lambda counts: noise.prepare(operator.tensor(counts)),
+            budget_bytes=sample.memory_bytes,
+        )
 
     def gradient(
         self, phi: Tensor, spec: MismatchSpec, chosen: Tensor | None = None
@@ -142,13 +149,10 @@ class Objective:
     def _measured(self, chosen: Tensor | None = None) -> Iterator[tuple[slice | Tensor, Tensor]]:
         """For each batch: index, prepared counts; of the chosen patterns, if some are."""
         for block, prepared in self._patterns.blocks():
-            for part in batches(len(prepared)):
+            for part in batches(len(prepared), self.operator.batch):
                 index = slice(block.start + part.start, block.start + part.stop)
                 if chosen is None:
                     yield index, prepared[part]
                 else:
                     within = chosen[index].nonzero()[:, 0]
                     yield index.start + within, prepared[part][within]
-
-    def _prepare(self, counts: NDArray[np.float32]) -> Tensor:
-        return self.likelihood.prepare(self.operator.tensor(counts))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,7 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from algorithms.base import Sample
+from algorithms.objective import Objective
 from algorithms.stream import BLOCK_BYTES, BLOCKS_ALIVE, PatternStream
+from schemas.spec import MismatchSpec
+from tests.runner.small import make_sample
 
 PATTERN_BYTES = 4 * 4 * 4
 """A float32 pattern of 4 x 4 pixels."""
@@ -205,3 +211,19 @@ def test_memory_is_bounded_whatever_the_scan() -> None:
     unit = 1 if sys.platform == "darwin" else 1024
     # The rest is what torch and the allocator take for a first pass.
     assert int(done.stdout) * unit < 64 << 20
+
+
+def test_patterns_leave_the_memory_with_their_owner() -> None:
+    """A calibrator's are gone before the reconstructor keeps its own: at once, without a cycle."""
+    found = make_sample(0, MismatchSpec())
+    objective = Objective(Sample(found.name, found.y, found.operator, found.ranges))
+    phi = torch.zeros(found.operator.attrs.object_shape)
+    gc.disable()
+    try:
+        objective.gradient(phi, MismatchSpec())
+        patterns = weakref.ref(objective._patterns)
+        assert patterns().kept
+        del objective
+        assert patterns() is None
+    finally:
+        gc.enable()
