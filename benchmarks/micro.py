@@ -99,7 +99,7 @@ def operations(source: ChallengeSample, device: str, spec: MismatchSpec) -> dict
     information = objective.information(phi, spec)
 
     def forward() -> None:
-        for index in batches(operator.count):
+        for index in batches(operator.count, operator.batch):
             operator.expected(phi, spec, index)
 
     return {

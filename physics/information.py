@@ -87,7 +87,7 @@ class FisherInformation:
         """For each batch: index, far field, exit waves, detector waves, expected electrons."""
         far = self.operator.far_field(self.spec)
         transmission = self.operator.transmission(self.phi)
-        for index in batches(self.operator.count):
+        for index in batches(self.operator.count, self.operator.batch):
             psi = self.operator.exit_waves(transmission, far, index)
             psi_hat = far.forward(psi)
             yield index, far, psi, psi_hat, far.intensity(psi_hat)

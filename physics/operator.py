@@ -25,7 +25,13 @@ from physics.ideal import IdealOperator
 from schemas.spec import MismatchSpec
 
 DEFAULT_BATCH = 64
-"""Patterns per batch: a batch of 64 x 64 patterns then stays in the CPU's cache."""
+"""Patterns of 64 x 64 pixels per batch: they stay in the CPU's cache."""
+
+BATCH_PIXELS = DEFAULT_BATCH * 64**2
+"""Detector pixels per batch, whatever the size of a pattern."""
+
+DEVICE_BATCHES = 32
+"""Batches at once on a GPU, whose many cores a small one would leave idle."""
 
 
 def batches(count: int, size: int = DEFAULT_BATCH) -> Iterator[slice]:
@@ -100,6 +106,9 @@ class ForwardOperator:
         dtype: torch.float32 or torch.float64, of phases and intensities.
         device: torch device.
 
+    Attributes:
+        batch: patterns that are best worked on at once.
+
     Phases `phi` are (H, W) [rad]; `phi = phase_scale_rad * x`. Intensities are electrons, before
     the detector's gain. `index` is a slice or a tensor of flattened scan positions.
     """
@@ -124,6 +133,8 @@ class ForwardOperator:
         fraction = torch.stack([rows - whole_rows, cols - whole_cols], dim=1)
         self._fraction = fraction if bool((fraction != 0).any()) else None
         self._window = torch.arange(n, device=self.device)
+        together = 1 if self.device.type == "cpu" else DEVICE_BATCHES
+        self.batch = max(1, together * BATCH_PIXELS // n**2)
 
     @property
     def count(self) -> int:
@@ -231,7 +242,7 @@ class ForwardOperator:
         """Sum over the scan of |P(r - R)|^2, (H, W): probe windows' coverage of the object."""
         total = self.tensor(np.zeros(self.object_shape))
         far = FarField(None, None, None, 1.0)
-        for index in batches(self.count):
+        for index in batches(self.count, self.batch):
             probes = self._probes(far, index)
             size = len(self._row[index])
             weights = probes.real.square() + probes.imag.square()

@@ -118,7 +118,7 @@ def residual(y: Patterns, operator: IdealOperator, x: Image, spec: MismatchSpec)
     phi = model.tensor(attrs.phase_scale_rad * x.astype(np.float64))
     squared = measured = variance = 0.0
     with torch.inference_mode():
-        for index in batches(model.count):
+        for index in batches(model.count, model.batch):
             electrons = model.expected(phi, spec, index)
             counts = model.tensor(y.read(index.start, index.stop))
             squared += float((counts - attrs.gain * electrons).square().sum())

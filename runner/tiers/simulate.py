@@ -68,7 +68,7 @@ def simulate(
     phi = forward.tensor(operator.attrs.phase_scale_rad * x.astype(np.float64))
     n = operator.window
     counts = np.empty((forward.count, n, n), dtype=np.float32)
-    for index in batches(forward.count):
+    for index in batches(forward.count, forward.batch):
         expected = forward.expected(phi, spec, index).numpy()
         counts[index] = draw_counts(
             expected, gain=operator.attrs.gain, read_noise=operator.attrs.read_noise, rng=rng
