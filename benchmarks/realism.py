@@ -2,6 +2,7 @@
 
     python benchmarks/realism.py            # run, write JSON, print tables, draw
     python benchmarks/realism.py --render   # tables and picture from the JSON that is there
+    python benchmarks/realism.py --studies levels   # one study again, the others as they are
 
 Three studies; a family has the same scene and the same mismatch in all of them:
 
@@ -51,6 +52,7 @@ from schemas.recipes import Realism  # noqa: E402
 RESULTS = ROOT / "benchmarks" / "results" / "realism.json"
 PICTURE = ROOT / "docs" / "images" / "realism.png"
 
+STUDIES = ("levels", "effects", "thickness")
 ALL_CALIBRATORS = ("none", "midpoint", "pacbed", "gradient")
 MEASURING = ("pacbed", "gradient")
 SOLID = ("srtio3_001", "gold_on_amorphous_carbon")
@@ -180,9 +182,8 @@ def judge(case: Case, source: ChallengeSample, calibrator: str, built: float) ->
     }
 
 
-def run(seeds: int, workers: int) -> Iterator[list[dict[str, Any]]]:
-    """The rows that there are, in the order of the tables, after every case."""
-    todo = cases(seeds)
+def run(todo: Sequence[Case], workers: int) -> Iterator[list[dict[str, Any]]]:
+    """The rows that there are, in the order of `todo`, after every case."""
     found: dict[Case, list[dict[str, Any]]] = {}
     begin = time.monotonic()
     context = multiprocessing.get_context("spawn")
@@ -197,6 +198,14 @@ def run(seeds: int, workers: int) -> Iterator[list[dict[str, Any]]]:
             say = f"{done}/{len(todo)} {elapsed:5.0f} s: {case.study}, {case.label}, {case.family}"
             print(say, file=sys.stderr, flush=True)
             yield [row for known in todo for row in found.get(known, [])]
+
+
+def rows_there() -> list[dict[str, Any]]:
+    """Rows of an earlier run."""
+    if not RESULTS.is_file():
+        return []
+    rows: list[dict[str, Any]] = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"]
+    return rows
 
 
 def write(rows: list[dict[str, Any]], options: argparse.Namespace, seconds: float) -> None:
@@ -219,14 +228,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="samples of each case")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--render", action="store_true", help="only from the JSON that is there")
+    parser.add_argument("--studies", nargs="+", choices=STUDIES, default=STUDIES)
     options = parser.parse_args(arguments)
     if not options.render:
         begin = time.monotonic()
-        for rows in run(options.seeds, options.workers):
-            write(rows, options, time.monotonic() - begin)
-    report = json.loads(RESULTS.read_text(encoding="utf-8"))
-    print(realism_report.tables(report["rows"]))
-    realism_report.draw(report["rows"], PICTURE)
+        kept = [row for row in rows_there() if row["study"] not in options.studies]
+        todo = [case for case in cases(options.seeds) if case.study in options.studies]
+        for rows in run(todo, options.workers):
+            write([*rows, *kept], options, time.monotonic() - begin)
+    print(realism_report.tables(rows_there()))
+    realism_report.draw(rows_there(), PICTURE)
 
 
 if __name__ == "__main__":

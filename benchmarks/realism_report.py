@@ -34,6 +34,8 @@ def tables(rows: Sequence[Row]) -> str:
     parts = []
     for study in STUDIES:
         chosen = [row for row in rows if row["study"] == study]
+        if study == "thickness":  # what ends where depends on how strongly a specimen scatters
+            chosen = [row | {"label": f"{row['label']}, {row['family']}"} for row in chosen]
         parts.append(f"\n### {study}\n\n{_mean_table(chosen)}")
     chosen = [row for row in rows if row["calibrator"] in ("pacbed", "gradient")]
     parts.append(f"\n### every sample\n\n{_sample_table(chosen)}")

@@ -10,7 +10,8 @@ Sources of the orders of magnitude:
 - source: an image of 0.5 to 0.8 A full width at the specimen, which is 0.2 to 0.35 A rms, is what
   quantitative work finds (LeBeau, Findlay, Allen and Stemmer, Phys. Rev. Lett. 100 (2008) 206101).
 - counts per electron: docs/import.md measures 5.7 in a 300 kV scan. At 60 and 80 keV the spread is
-  smaller (Mir et al., Ultramicroscopy 182 (2017) 44).
+  smaller (Mir et al., Ultramicroscopy 182 (2017) 44); and 64 pixels are seldom a detector's own,
+  but 256 binned by four, so that a spread of a pixel or so becomes a quarter of one.
 - jitter and descan: a few hundredths of the scan step, and of a pixel, on a good day. No source is
   claimed; the range is what we want to see the effect of.
 """
@@ -90,7 +91,7 @@ LEVELS: Mapping[Realism, Effects] = MappingProxyType(
             jitter_A=0.05,
             descan_px=0.05,
             counts_per_electron=1.5,
-            point_spread_px=0.3,
+            point_spread_px=0.1,
         ),
         Realism.STRONG: Effects(
             thickness_A=100.0,
@@ -99,9 +100,9 @@ LEVELS: Mapping[Realism, Effects] = MappingProxyType(
             focal_spread_A=40.0,
             source_A=0.25,
             jitter_A=0.10,
-            descan_px=0.15,
+            descan_px=0.10,
             counts_per_electron=2.5,
-            point_spread_px=0.5,
+            point_spread_px=0.2,
         ),
         Realism.SEVERE: Effects(
             thickness_A=200.0,
@@ -110,9 +111,9 @@ LEVELS: Mapping[Realism, Effects] = MappingProxyType(
             focal_spread_A=55.0,
             source_A=0.35,
             jitter_A=0.20,
-            descan_px=0.50,
+            descan_px=0.20,
             counts_per_electron=4.0,
-            point_spread_px=0.7,
+            point_spread_px=0.4,
         ),
     }
 )
