@@ -11,7 +11,7 @@ from benchmarks.peers.report import tables
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "peers.png"
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- peers: tables begin -->", "<!-- peers: tables end -->"
+BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 """Marks in the page; what is between them is replaced."""
 
 

@@ -66,5 +66,6 @@ def _panel(axis: Axes, result: Result, data: str, scene: str) -> None:
             label=curve["name"],
         )
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.set_title(f"{scene.partition('(')[2].rstrip(')').replace('_', ' ')}, {TITLES[data]}")
     axis.grid(visible=True, which="both", alpha=0.25)
