@@ -22,7 +22,7 @@ from schemas.limits import MIB, ResourceLimits
 from schemas.spec import MismatchSpec
 
 TILES, WINDOW = 8, 128
-"""256 x 256 positions, 128 x 128 pixels: 4.3e9 values, 16 GiB of counts."""
+"""256 x 256 positions, 128 x 128 pixels: 1.07e9 values, 4.3e9 bytes of float32 counts."""
 
 LIMITS = ResourceLimits(memory_mib=4096, wall_s=4 * 3600.0, sample_wall_s=4 * 3600.0)
 
