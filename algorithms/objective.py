@@ -32,8 +32,10 @@ class SpecInformation:
     Attributes:
         slope: dL/dp, (3,).
         fisher: Fisher information of the spec, the phase known, (3, 3).
-        scatter: sum over patterns of the outer products of their slopes, (3, 3): equals `fisher`
-            when counts are as independent as the likelihood takes them to be.
+        pattern_scatter: sum over patterns of the outer products of their slopes, (3, 3): equals
+            `fisher` when counts are as independent as the likelihood takes them to be.
+        pixel_scatter: the same over detector pixels, each pixel's slope summed over the scan:
+            equals `fisher` when the model's average pattern is right.
         squared: sum of squared residuals [electrons^2].
         variance: what `squared` should be.
         spread: variance of `squared`.
@@ -41,7 +43,8 @@ class SpecInformation:
 
     slope: Float64
     fisher: Float64
-    scatter: Float64
+    pattern_scatter: Float64
+    pixel_scatter: Float64
     squared: float
     variance: float
     spread: float
@@ -58,15 +61,19 @@ class SpecInformation:
 
     @property
     def inflation(self) -> Float64:
-        """By how much the errors of the parameters are larger than `fisher` says, (3,).
+        """By how much the errors of the parameters are larger than `fisher` says, (3,); at least 1.
 
-        From the sandwich F^-1 S F^-1 with S the patterns' own scatter (White, Econometrica 50, 1
-        (1982)): holds whatever correlates the pixels of a pattern, as when one electron counts in
-        several of them.
+        From the sandwich F^-1 S F^-1 (White, Econometrica 50, 1 (1982)) with the scatter S of
+        patterns, which holds whatever correlates the pixels of a pattern, as when one electron
+        counts in several; and with that of pixels, which shows what the model gets wrong in every
+        pattern alike, as a detector's point spread. The larger one.
         """
         inverse = np.linalg.inv(self.fisher)
-        ratio = np.diag(inverse @ self.scatter @ inverse) / np.diag(inverse)
-        inflation: Float64 = np.sqrt(ratio)
+        ratios = [
+            np.diag(inverse @ scatter @ inverse) / np.diag(inverse)
+            for scatter in (self.fisher, self.pattern_scatter, self.pixel_scatter)
+        ]
+        inflation: Float64 = np.sqrt(np.max(ratios, axis=0))
         return inflation
 
 
@@ -133,18 +140,24 @@ class Objective:
 
     def spec_information(self, phi: Tensor, spec: MismatchSpec) -> SpecInformation:
         """What the counts say of the spec at a fixed phase."""
-        slope, fisher, scatter = np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3))
+        n = self.operator.ideal.window
+        slope, fisher, by_pattern = np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3))
+        by_pixel = torch.zeros(3, n, n, dtype=torch.float64, device=phi.device)
         dispersion = np.zeros(3)
         for index, prepared in self._measured():
             expected, derivatives = self.operator.spec_derivatives(phi, spec, index)
-            by_intensity = self.likelihood.slope(expected, prepared)
-            scores = (derivatives * by_intensity).sum(dim=(2, 3)).double().cpu().numpy()
+            scores = derivatives * self.likelihood.slope(expected, prepared)
+            of_patterns = scores.sum(dim=(2, 3)).double().cpu().numpy()
             weighted = (derivatives * self.likelihood.fisher_weight(expected)).reshape(3, -1)
-            slope += scores.sum(axis=1)
-            scatter += scores @ scores.T
+            slope += of_patterns.sum(axis=1)
+            by_pattern += of_patterns @ of_patterns.T
+            by_pixel += scores.sum(dim=1)
             fisher += (derivatives.reshape(3, -1) @ weighted.T).double().cpu().numpy()
             dispersion += self.likelihood.dispersion(expected, prepared)
-        return SpecInformation(slope, fisher, scatter, *dispersion.tolist())
+        of_pixels = by_pixel.reshape(3, -1).cpu().numpy()
+        return SpecInformation(
+            slope, fisher, by_pattern, of_pixels @ of_pixels.T, *dispersion.tolist()
+        )
 
     def _measured(self, chosen: Tensor | None = None) -> Iterator[tuple[slice | Tensor, Tensor]]:
         """For each batch: index, prepared counts; of the chosen patterns, if some are."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from algorithms.base import Sample
 from algorithms.descent import AcceleratedDescent
+from algorithms.idpc import integrated_phase
 from algorithms.objective import Objective
 from algorithms.pixels import PixelStatistics
 from algorithms.prior import (
@@ -35,8 +36,7 @@ TRIAL_STEPS = 8
 class PhaseFit:
     """State of a phase estimate that is taken step by step, at a spec that may change between.
 
-    It begins at the sample's `phase`, or at none: the first preconditioned gradient from there is
-    the direct (weak-phase) image already.
+    It begins at the sample's `phase`, or else at the integrated centre of mass.
 
     Args:
         sample: the measurement.
@@ -61,7 +61,7 @@ class PhaseFit:
         self._prior: Prior | None = None
         self._likelihood_phi: Tensor | None = None
         self._chosen: Tensor | None = None
-        begun = np.zeros(sample.object_shape) if sample.phase is None else sample.phase
+        begun = integrated_phase(sample, spec, usable) if sample.phase is None else sample.phase
         start = self.objective.operator.tensor(begun)
         self.curvature = self._curvature_at(start, spec)
         self._at_start = sample.phase is None

@@ -82,6 +82,8 @@ def fill(patterns: NDArray[np.floating], usable: NDArray[np.bool_]) -> NDArray[n
     For methods that weigh pixels and cannot leave one out; a likelihood should.
     """
     filled = patterns.astype(np.float64)
+    if usable.all():
+        return filled
     good = _neighbours(usable.astype(np.float64))
     for row, col in np.argwhere(~usable):
         weight = good[:, row, col]

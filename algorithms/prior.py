@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -167,5 +168,6 @@ def believe_contradictions(
 def pin_background(x: Tensor, window: Tensor) -> Tensor:
     """x (H, W) shifted so that its background is 0 where the beam was, and clipped to [0, 1]."""
     seen = x[window > WELL_SEEN]
-    background = torch.quantile(seen.double(), BACKGROUND_PERCENTILE / 100)
-    return (x - background.to(x.dtype)).clamp(0.0, 1.0)
+    # numpy's: torch's own refuses more than 16 million values.
+    background = float(np.percentile(seen.cpu().numpy(), BACKGROUND_PERCENTILE))
+    return (x - background).clamp(0.0, 1.0)

@@ -5,9 +5,10 @@ parameters, whose derivatives the operator gives exactly. A last round is made w
 its spectral prior: a phase that is free to fit the noise scatters a little more than the specimen
 does, which would pull the camera length by about two standard errors.
 
-The errors are those of the joint problem, made larger where the patterns scatter more than their
-counts should (`SpecInformation.inflation`). What no error bar can show, a model that does not fit,
-shows in the reduced chi-square, and a warning says so.
+The errors are those of the joint problem, made larger where patterns or pixels scatter more than
+their counts should (`SpecInformation.inflation`). How far a model that does not fit pulls the spec
+no error bar can show for certain; that it does not fit shows in them and in the reduced chi-square,
+and a warning says so.
 """
 
 from __future__ import annotations
@@ -34,10 +35,15 @@ CONVERGED = 0.2
 DOUBTFUL_SIGMA = 5.0
 """A reduced chi-square this many standard deviations above 1 is no chance."""
 
+DOUBTFUL_INFLATION = 1.6
+"""Errors this much wider than the counts make them are no chance either: by chance they are
+seldom 1.3 times as wide."""
+
 MODEL_DOUBT = (
     "the model leaves more than noise (reduced chi-square {chi_square:.3f}, by chance 1 +- "
-    "{sigma:.3f}): the specimen is thicker, the detector blurs or the scan is less exact than the "
-    "operator says; the spec may be off by more than its standard errors"
+    "{sigma:.3f}; standard errors made {wider:.1f} times wider): the specimen is thicker, the "
+    "detector blurs or the scan is less exact than the operator says; the spec may be off by more "
+    "than its standard errors"
 )
 
 
@@ -52,7 +58,7 @@ class Gradient:
         prior_rounds: number of spec steps with the phase under its prior.
     """
 
-    start_iterations: int = 8
+    start_iterations: int = 6
     phase_iterations: int = 2
     rounds: int = 6
     prior_rounds: int = 2
@@ -89,10 +95,9 @@ class Gradient:
         bound = cramer_rao(
             fit.objective.information(fit.phi, spec), fit.curvature, rounds=ERROR_ROUNDS
         )
-        wider = np.maximum(found.inflation, 1.0)
         errors = {
-            name: sigma * float(factor)
-            for (name, sigma), factor in zip(bound.joint_sigma.items(), wider, strict=True)
+            name: sigma * float(wider)
+            for (name, sigma), wider in zip(bound.joint_sigma.items(), found.inflation, strict=True)
         }
         return Calibration(spec, errors, diagnostics | _fitness(found), phase)
 
@@ -114,6 +119,7 @@ def _fitness(found: SpecInformation) -> dict[str, Any]:
         "reduced_chi_square": chi_square,
         "error_inflation": found.inflation.tolist(),
     }
-    if chi_square > 1 + DOUBTFUL_SIGMA * sigma:
-        fitness["warning"] = MODEL_DOUBT.format(chi_square=chi_square, sigma=sigma)
+    wider = float(found.inflation.max())
+    if chi_square > 1 + DOUBTFUL_SIGMA * sigma or wider > DOUBTFUL_INFLATION:
+        fitness["warning"] = MODEL_DOUBT.format(chi_square=chi_square, sigma=sigma, wider=wider)
     return fitness

@@ -51,7 +51,7 @@ class Ptychography:
 
     likelihood: str = LikelihoodName.POISSON.value
     prior: str = PriorName.SPECTRAL.value
-    iterations: int = 12
+    iterations: int = 8
     warm_iterations: int = 2
     prior_iterations: int = 6
     strengths: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.base import Sample
-from algorithms.reconstructors.baseline import CpuBaseline, center_of_mass, integrate
+from algorithms.idpc import center_of_mass, integrate
+from algorithms.reconstructors.baseline import CpuBaseline
 from physics.ideal import ArrayPatterns
 from runner.scoring.metrics import psnr_db
 from schemas import MismatchSpec
@@ -22,6 +23,8 @@ WEAK = make_ideal(
     window=24, object_shape=(48, 48), step=2, C10_A=0.0, phase_scale_rad=0.05, dose_e=1e12
 )
 """In focus, weak and almost without noise: what theory says must come out."""
+
+ALL_WORK = np.ones((24, 24), dtype=bool)
 
 ROWS, COLS = np.indices((48, 48)) * (2 * np.pi / 48)
 WAVES = 0.5 + 0.2 * np.cos(ROWS) + 0.15 * np.sin(2 * COLS) + 0.1 * np.cos(ROWS + COLS)
@@ -50,7 +53,7 @@ def test_the_centre_of_mass_is_the_slope_of_the_phase() -> None:
     """Whole turns over the supercell: (rows, cols) = (2, 3) turns of 48 pixels of 0.4 A."""
     turns = (2 * ROWS + 3 * COLS) / WEAK.attrs.phase_scale_rad
     sample = measured(WEAK, turns.astype(np.float32), MismatchSpec())
-    momentum = center_of_mass(sample, MismatchSpec())
+    momentum = center_of_mass(sample, MismatchSpec(), ALL_WORK)
     extent_A = 48 * 0.4
     np.testing.assert_allclose(momentum.mean(axis=0), (2 / extent_A, 3 / extent_A), rtol=3e-3)
     assert momentum.std(axis=0).max() < 1e-4
@@ -61,9 +64,9 @@ def test_the_centre_of_mass_is_the_slope_of_the_phase() -> None:
 def test_the_centre_of_mass_is_seen_through_any_detector(spec: MismatchSpec) -> None:
     """Corrected by the spec, the distorted patterns give the undistorted momenta."""
     nominal = center_of_mass(
-        measured(WEAK, WAVES.astype(np.float32), MismatchSpec()), MismatchSpec()
+        measured(WEAK, WAVES.astype(np.float32), MismatchSpec()), MismatchSpec(), ALL_WORK
     )
-    found = center_of_mass(measured(WEAK, WAVES.astype(np.float32), spec), spec)
+    found = center_of_mass(measured(WEAK, WAVES.astype(np.float32), spec), spec, ALL_WORK)
     difference = (found - found.mean(axis=0)) - (nominal - nominal.mean(axis=0))
     assert np.abs(difference).max() < 0.03 * np.ptp(nominal)
 

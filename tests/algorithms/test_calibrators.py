@@ -282,6 +282,23 @@ def test_electrons_that_count_several_times_widen_the_errors(sample: Sample) -> 
     assert max(told.diagnostics["error_inflation"]) > 1.5
 
 
+def test_a_detector_that_blurs_widens_the_errors_and_is_doubted() -> None:
+    """What is wrong in every pattern alike moves the spec; its errors must not hide that."""
+    sample = sample_of(PERIODIC, 3)
+    counts = sample.y.values
+    blurred = 0.8 * counts + 0.05 * sum(
+        np.roll(counts, shift, axis=axis) for axis in (2, 3) for shift in (1, -1)
+    )
+    rng = np.random.default_rng(0)
+    drawn = rng.poisson(blurred).astype(np.float32)
+    found = Gradient().estimate(replace(sample, y=ArrayPatterns(drawn)))
+    plain = Gradient().estimate(sample)
+    stated = np.array([found.standard_errors[name] for name in PARAMETERS])
+    assert stated[0] > 2 * plain.standard_errors["camera_length"]
+    assert "more than noise" in found.diagnostics["warning"]
+    assert (np.abs(errors_of(found, SPEC)) < 5 * stated).all()
+
+
 def test_a_model_that_fits_is_not_doubted_and_one_that_does_not_is(sample: Sample) -> None:
     found = Gradient().estimate(sample).diagnostics
     assert found["reduced_chi_square"] == pytest.approx(1.0, abs=0.05)
@@ -348,6 +365,6 @@ def test_patterns_that_do_not_fit_in_memory_are_read_again(sample: Sample) -> No
         difference = getattr(again.spec, name) - getattr(kept.spec, name)
         assert abs(difference) < 0.01 * error
     count = sample.operator.positions_px.shape[0]
-    read = read[1:]  # the first is the average pattern
+    read = read[2:]  # the first two are the average pattern and the centre of mass
     assert max(stop - start for start, stop in read) * 6 <= count
     assert sum(stop - start for start, stop in read) > 10 * count
