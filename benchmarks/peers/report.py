@@ -157,7 +157,8 @@ def _made(result: Result) -> str:
     return (
         f"{made['cpu']}, {made['cores_used']} cores for every process, Python {made['python']},"
         f" torch {made['torch']}; commit {made['commit']}{changed}; {len(result['scenes'])} scenes,"
-        f" {result['patterns']} patterns each, medians of {result['repeats']} turns."
+        f" {result['patterns']} patterns each; turns of all packages: {result['repeats']}"
+        " (seconds are medians)."
     )
 
 
