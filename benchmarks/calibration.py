@@ -1,6 +1,6 @@
 """How near the calibrators come to what the electrons allow, and how honest their errors are.
 
-    python benchmarks/calibration.py [--out FILE] [--processes N] [--most N]
+    python -m benchmarks.calibration [--out FILE] [--processes N] [--most N]
 
 Random samples of the public profile, several conditions. For each sample: the joint Cramer-Rao
 bound at the truth, the errors of `gradient` and `pacbed`, and the error of `pacbed` on the same

@@ -17,6 +17,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks import page
+
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "calibration.json"
 PICTURES = ROOT / "docs" / "images"
@@ -55,40 +57,48 @@ def conditions(rows: Rows) -> dict[str, Rows]:
     return grouped
 
 
-def print_accuracy(rows: Rows) -> None:
+def accuracy(rows: Rows) -> str:
     """Errors over the joint bound."""
-    print("| condition | samples | `gradient`: rms error / bound | largest | `pacbed`: the same |")
-    print("|---|---|---|---|---|")
+    lines = [
+        "| condition | samples | `gradient`: rms error / bound | largest | `pacbed`: the same |",
+        "|---|---|---|---|---|",
+    ]
     for name, group in conditions(rows).items():
         ours = column(group, "gradient") / bounds_of(group)
         start = column(group, "pacbed") / bounds_of(group)
         worst = triple(np.abs(ours).max(axis=0), ".1f")
-        print(
+        lines.append(
             f"| {name} | {len(group)} | {triple(rms(ours))} | {worst}"
             f" | {triple(rms(start), '.1f')} |"
         )
+    return "\n".join(lines)
 
 
-def print_honesty(rows: Rows) -> None:
+def honesty(rows: Rows) -> str:
     """Errors over the errors that the calibrator states."""
-    print("| condition | rms error / stated | within 1 sigma | within 2 sigma | warned |")
-    print("|---|---|---|---|---|")
+    lines = [
+        "| condition | rms error / stated | within 1 sigma | within 2 sigma | warned |",
+        "|---|---|---|---|---|",
+    ]
     for name, group in [*conditions(rows).items(), ("all", rows)]:
         z = np.abs(column(group, "gradient") / column(group, "stated"))
         count = z.size
         one, two = float((z < 1).mean()), float((z < 2).mean())
         error_one, error_two = (math.sqrt(p * (1 - p) / count) for p in (0.683, 0.954))
         warned = sum(row["warned"] for row in group)
-        print(
+        lines.append(
             f"| {name} | {triple(rms(z))} | {100 * one:.0f} % (68 +- {100 * error_one:.0f})"
             f" | {100 * two:.0f} % (95 +- {100 * error_two:.0f}) | {warned} of {len(group)} |"
         )
+    return "\n".join(lines)
 
 
-def print_bias(rows: Rows) -> None:
+def bias(rows: Rows) -> str:
     """What the specimen alone does to `pacbed`: electrons without number."""
-    print("| specimen | dL [%] | dc [px] | eps | the same in bounds at 8000 electrons |")
-    print("|---|---|---|---|---|")
+    lines = [
+        "| specimen | dL [%] | dc [px] | eps | the same in bounds at 8000 electrons |",
+        "|---|---|---|---|---|",
+    ]
     families: dict[str, Rows] = {}
     for row in rows:
         name = row["sample"].rpartition("_")[0]
@@ -97,11 +107,14 @@ def print_bias(rows: Rows) -> None:
         if row["condition"]["broken"] == 0:
             families.setdefault(name, []).append(row)
     for name, group in sorted(families.items()):
-        bias = rms(column(group, "pacbed_bias"))
+        size = rms(column(group, "pacbed_bias"))
         dose = np.array([row["dose_e"] for row in group])[:, None]
         at_8000 = bounds_of(group) * np.sqrt(dose / 8000.0)
         over = rms(column(group, "pacbed_bias") / at_8000)
-        print(f"| {name} | {bias[0]:.4f} | {bias[1]:.5f} | {bias[2]:.5f} | {triple(over, '.1f')} |")
+        lines.append(
+            f"| {name} | {size[0]:.4f} | {size[1]:.5f} | {size[2]:.5f} | {triple(over, '.1f')} |"
+        )
+    return "\n".join(lines)
 
 
 def draw_dose(rows: Rows, path: Path) -> None:
@@ -166,11 +179,10 @@ def main() -> None:
     options = parser.parse_args()
     result = json.loads(options.result.read_text())
     rows = result["rows"]
-    for part in (print_accuracy, print_honesty, print_bias):
-        part(rows)
-        print()
-    seconds = np.array([row["cpu_s"] for row in rows])
-    print(f"`gradient`: {np.median(seconds):.1f} s of one core a sample (median).")
+    seconds = np.median([row["cpu_s"] for row in rows])
+    found = f"{accuracy(rows)}\n\n`gradient` takes {seconds:.1f} s of one core a sample (median)."
+    for name, text in (("accuracy", found), ("honesty", honesty(rows)), ("bias", bias(rows))):
+        page.put(name, text, page.CALIBRATION)
     draw_dose(rows, options.pictures / "calibration_dose.png")
     draw_cost(result["cost_of_error"], options.pictures / "calibration_cost.png")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PERFORMANCE = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PERFORMANCE = DOCS / "performance.md"
+CALIBRATION = DOCS / "calibration.md"
 
 
 def put(name: str, text: str, page: Path = PERFORMANCE) -> None:

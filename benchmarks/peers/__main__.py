@@ -6,22 +6,11 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks import page
 from benchmarks.peers.report import tables
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "peers.png"
-PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
-"""Marks in the page; what is between them is replaced."""
-
-
-def write_page(text: str, page: Path) -> None:
-    """Put the tables between the marks of a page."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{page}: expected the marks {BEGIN} and {END}, found no such pair")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def main() -> None:
@@ -35,7 +24,7 @@ def main() -> None:
     if options.what == "table":
         print(tables(result))
     if options.what == "page":
-        write_page(tables(result), PAGE)
+        page.put("peers", tables(result))
     if options.what in {"plot", "page"}:
         from benchmarks.peers.plot import draw  # noqa: PLC0415  # the table needs no matplotlib
 

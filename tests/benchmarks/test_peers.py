@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import page
 from benchmarks.peers import launch, measure, report
-from benchmarks.peers.__main__ import BEGIN, END, write_page
 from benchmarks.peers.adapters.exchange import Problem, Recorder, cropped, padded, phase_of
 from benchmarks.peers.candidates import CANDIDATES
 from benchmarks.peers.packages import PEERS, Entry, entries
@@ -181,10 +181,11 @@ def test_a_package_that_is_not_installed_takes_no_part() -> None:
 
 
 def test_tables_go_between_the_marks_of_a_page_and_nowhere_else(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_page("new", page)
-    assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
-    page.write_text("no marks\n")
+    path = tmp_path / "page.md"
+    begin, end = "<!-- peers: begin -->", "<!-- peers: end -->"
+    path.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    page.put("peers", "new", path)
+    assert path.read_text() == f"before\n{begin}\nnew\n{end}\nafter\n"
+    path.write_text("no marks\n")
     with pytest.raises(SystemExit, match="marks"):
-        write_page("new", page)
+        page.put("peers", "new", path)
