@@ -119,11 +119,8 @@ def bias(rows: Rows) -> str:
 
 def draw_dose(rows: Rows, path: Path) -> None:
     """Error over bound against dose, one panel for each parameter."""
-    normal = [
-        row
-        for row in rows
-        if row["condition"]["name"] in ("public profile", "500 electrons", "corners of the ranges")
-    ]
+    names = ("public profile", "500 electrons")
+    normal = [row for row in rows if row["condition"]["name"] in names]
     doses = sorted({row["dose_e"] for row in normal})
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
     for part, axis in enumerate(axes):

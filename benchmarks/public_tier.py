@@ -1,6 +1,6 @@
 """Every built-in algorithm and calibrator on the public tier, as one table.
 
-    python benchmarks/public_tier.py [--scenes N] [--seed N] > docs/public-tier.md
+    python -m benchmarks.public_tier [--scenes N] [--seed N] > docs/public-tier.md
 
 Runs in this process, one after the other; `oracle` reads the truth that the public file holds.
 """
