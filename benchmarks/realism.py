@@ -1,7 +1,9 @@
 """Where the phase-object model ends: calibrators and image on data that H does not explain.
 
-    python benchmarks/realism.py            # run, write JSON, print tables, draw
-    python benchmarks/realism.py --render   # tables and picture from the JSON that is there
+    python -m benchmarks.realism            # run, write JSON, print tables, draw
+    python -m benchmarks.realism --render   # tables and picture from the JSON that is there
+
+The means go into docs/calibration.md.
     python benchmarks/realism.py --studies levels   # one study again, the others as they are
 
 Three studies; a family has the same scene and the same mismatch in all of them:
@@ -38,7 +40,7 @@ if __name__ == "__main__":
 
 from algorithms.base import Sample  # noqa: E402
 from algorithms.registry import load_algorithm  # noqa: E402
-from benchmarks import realism_report  # noqa: E402
+from benchmarks import page, realism_report  # noqa: E402
 from runner.files.challenge import ChallengeSample, open_challenge  # noqa: E402
 from runner.files.result import SampleResult  # noqa: E402
 from runner.scoring.score import Truth, score_sample  # noqa: E402
@@ -211,7 +213,7 @@ def rows_there() -> list[dict[str, Any]]:
 def write(rows: list[dict[str, Any]], options: argparse.Namespace, seconds: float) -> None:
     """Write the report; done after every case, so that a run that is stopped leaves what it has."""
     report = {
-        "command": f"python benchmarks/realism.py --seeds {options.seeds}",
+        "command": f"python -m benchmarks.realism --seeds {options.seeds}",
         "wall_seconds": round(seconds, 1),
         "workers": options.workers,
         "torch": torch.__version__,
@@ -238,6 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write([*rows, *kept], options, time.monotonic() - begin)
     print(realism_report.tables(rows_there()))
     realism_report.draw(rows_there(), PICTURE)
+    for study in STUDIES:
+        page.put(study, realism_report.study_table(rows_there(), study), page.CALIBRATION)
 
 
 if __name__ == "__main__":

@@ -29,14 +29,17 @@ STUDIES = ("levels", "effects", "thickness")
 NO_ERRORS = "-"
 
 
+def study_table(rows: Sequence[Row], study: str) -> str:
+    """Means over the scenes of one study, in Markdown."""
+    chosen = [row for row in rows if row["study"] == study]
+    if study == "thickness":  # what ends where depends on how strongly a specimen scatters
+        chosen = [row | {"label": f"{row['label']}, {row['family']}"} for row in chosen]
+    return _mean_table(chosen)
+
+
 def tables(rows: Sequence[Row]) -> str:
     """All tables in Markdown: means over scenes, then every sample that was calibrated."""
-    parts = []
-    for study in STUDIES:
-        chosen = [row for row in rows if row["study"] == study]
-        if study == "thickness":  # what ends where depends on how strongly a specimen scatters
-            chosen = [row | {"label": f"{row['label']}, {row['family']}"} for row in chosen]
-        parts.append(f"\n### {study}\n\n{_mean_table(chosen)}")
+    parts = [f"\n### {study}\n\n{study_table(rows, study)}" for study in STUDIES]
     chosen = [row for row in rows if row["calibrator"] in ("pacbed", "gradient")]
     parts.append(f"\n### every sample\n\n{_sample_table(chosen)}")
     return "\n".join(parts)
