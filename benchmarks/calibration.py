@@ -79,7 +79,7 @@ class Condition:
 
 CONDITIONS = (
     Condition("public profile", samples=24),
-    Condition("500 electrons", doses_e=(500.0,)),
+    Condition("500 electrons", samples=24, doses_e=(500.0,)),
     Condition("four times the phase", phase=4.0),
     Condition("corners of the ranges", corners=True),
     Condition("10 % broken pixels", broken=0.1),
