@@ -26,6 +26,13 @@ from schemas.spec import MismatchSpec
 BETWEEN_REPORTS = 2
 """Steps between two reports of progress."""
 
+SETTLED = 1e-3
+"""Decrease of the loss in a step, per object pixel, at which an image under its prior is done: each
+pixel then moves by a twentieth of its own error."""
+
+MOST_STEPS = 30
+"""Steps under the prior at most."""
+
 
 class PriorName(StrEnum):
     """What is believed of the image beside the counts."""
@@ -45,7 +52,7 @@ class Ptychography:
         prior: spectral, total-variation, or none for plain maximum likelihood.
         iterations: maximum-likelihood steps from nothing, one gradient of the whole scan each.
         warm_iterations: the same, where the calibrator's phase is there to begin from.
-        prior_iterations: steps under the prior.
+        prior_iterations: steps under the prior at least; more follow while the loss falls.
         strengths: strengths of total variation to choose from.
     """
 
@@ -71,6 +78,11 @@ class Ptychography:
             else:
                 diagnostics["strength"] = fit.adopt_total_variation(spec, self.strengths)
             self._run(fit, sample, spec, steps[1], losses, sum(steps))
+            while 0 < len(losses) - steps[0] < MOST_STEPS and not _settled(losses, sample):
+                more = fit.run(spec, BETWEEN_REPORTS)
+                if not more:
+                    break  # the time is over
+                losses += more
         x = pin_background(
             fit.image() / sample.operator.attrs.phase_scale_rad, fit.curvature.window
         )
@@ -91,3 +103,9 @@ class Ptychography:
         for first in range(0, steps, BETWEEN_REPORTS):
             losses += fit.run(spec, min(BETWEEN_REPORTS, steps - first))
             sample.progress(len(losses) / total)
+
+
+def _settled(losses: list[float], sample: Sample) -> bool:
+    """Whether the last step changed next to nothing."""
+    height, width = sample.object_shape
+    return len(losses) > 1 and abs(losses[-2] - losses[-1]) < SETTLED * height * width

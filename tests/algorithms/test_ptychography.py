@@ -145,6 +145,16 @@ def test_the_loss_falls(sample: Sample) -> None:
     assert all(after < 1.05 * before for before, after in pairwise(fitted))
 
 
+def test_steps_go_on_while_the_loss_falls(sample: Sample) -> None:
+    """Too few were asked for: the image is that of enough."""
+    few = Ptychography(prior_iterations=1).reconstruct(sample, SPEC)
+    enough = Ptychography(prior_iterations=12).reconstruct(sample, SPEC)
+    losses = few.diagnostics["losses"]
+    assert len(losses) > 8 + 1
+    assert losses[-1] == pytest.approx(enough.diagnostics["losses"][-1], abs=0.01 * 48 * 48)
+    assert float(np.abs(few.x_hat - enough.x_hat).max()) < 0.03
+
+
 def test_progress_reaches_one(sample: Sample) -> None:
     told: list[float] = []
     Ptychography().reconstruct(replace(sample, progress=told.append), SPEC)
