@@ -144,8 +144,10 @@ class Objective:
         slope, fisher, by_pattern = np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3))
         by_pixel = torch.zeros(3, n, n, dtype=torch.float64, device=phi.device)
         dispersion = np.zeros(3)
+        field, transmission = self.operator.spec_field(spec), self.operator.transmission(phi)
         for index, prepared in self._measured():
-            expected, derivatives = self.operator.spec_derivatives(phi, spec, index)
+            psi = self.operator.exit_waves(transmission, field.far, index)
+            _, expected, derivatives = field.derivatives(psi)
             scores = derivatives * self.likelihood.slope(expected, prepared)
             of_patterns = scores.sum(dim=(2, 3)).double().cpu().numpy()
             weighted = (derivatives * self.likelihood.fisher_weight(expected)).reshape(3, -1)

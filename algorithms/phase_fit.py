@@ -93,11 +93,8 @@ class PhaseFit:
 
     def adopt_prior(self, spec: MismatchSpec) -> None:
         """From here on, the image's own power spectrum less the noise's is its prior."""
-        if self._at_start:  # the curvature is that of no specimen yet
-            self.curvature = self._curvature_at(self.phi, spec)
-            self._at_start = False
-        self._likelihood_phi = self.phi
-        self._adopt(SpectralPrior.from_estimate(self.phi, self.curvature), self.phi)
+        likeliest = self._settle(spec)
+        self._adopt(SpectralPrior.from_estimate(likeliest, self.curvature), likeliest)
 
     def adopt_total_variation(self, spec: MismatchSpec, strengths: Sequence[float]) -> float:
         """From here on the prior is total variation, as strong as held-out patterns like best.
@@ -105,10 +102,7 @@ class PhaseFit:
         Each strength is tried on the other patterns, and the image is gone on with from the best;
         returns that strength, in units of the inverse mean gradient (`TotalVariation`).
         """
-        start = self.phi
-        if self._at_start:
-            self.curvature = self._curvature_at(start, spec)
-            self._at_start = False
+        start = self._settle(spec)
         kept_apart = torch.zeros(self.objective.operator.count, dtype=torch.bool)
         kept_apart[HELD_OUT // 2 :: HELD_OUT] = True
         kept_apart = kept_apart.to(start.device)
@@ -122,7 +116,6 @@ class PhaseFit:
         self._chosen = None
         _, strength, best = min(trials, key=lambda trial: trial[0])
         self._adopt(TotalVariation.from_estimate(start, self.curvature, strength), best)
-        self._likelihood_phi = start
         return strength
 
     def image(self) -> Tensor:
@@ -137,6 +130,14 @@ class PhaseFit:
             self.curvature.window,
             resolution_A / attrs.sampling_A,
         )
+
+    def _settle(self, spec: MismatchSpec) -> Tensor:
+        """The likelihood is done with: its phase is kept, and the curvature becomes that there."""
+        if self._at_start:  # measured at the integrated centre of mass, whose noise is another
+            self.curvature = self._curvature_at(self.phi, spec)
+            self._at_start = False
+        self._likelihood_phi = self.phi
+        return self.phi
 
     def _adopt(self, prior: Prior, start: Tensor) -> None:
         self._prior = prior

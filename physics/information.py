@@ -58,8 +58,10 @@ class FisherInformation:
         """F_xx times one direction (H, W), or times several at once (K, H, W) [rad^-2]."""
         stack = direction if direction.dim() == 3 else direction[None]
         result = torch.zeros_like(stack)
-        for index, far, psi, psi_hat, expected in self._passes():
-            weight = self._weight(expected)
+        far = self.operator.far_field(self.spec)
+        for index, psi in self._passes(far):
+            psi_hat = far.forward(psi)
+            weight = self._weight(far.intensity(psi_hat))
             for step, total in zip(stack, result, strict=True):
                 change = self.operator.directional(psi, psi_hat, step, far, index)
                 self.operator.pull_back(psi, psi_hat, change * weight, far, index, into=total)
@@ -74,8 +76,10 @@ class FisherInformation:
         """
         fisher = np.zeros((3, 3))
         coupling = torch.zeros(3, *self.phi.shape, dtype=self.phi.dtype, device=self.phi.device)
-        for index, far, psi, psi_hat, expected in self._passes():
-            _, derivatives = self.operator.spec_derivatives(self.phi, self.spec, index)
+        field = self.operator.spec_field(self.spec)
+        far = field.far
+        for index, psi in self._passes(far):
+            psi_hat, expected, derivatives = field.derivatives(psi)
             weighted = derivatives * self._weight(expected)
             known = derivatives.flatten(1) @ weighted.flatten(1).T
             fisher += known.double().cpu().numpy()
@@ -83,11 +87,8 @@ class FisherInformation:
                 self.operator.pull_back(psi, psi_hat, change, far, index, into=total)
         return fisher, coupling
 
-    def _passes(self) -> Iterator[tuple[slice, FarField, Tensor, Tensor, Tensor]]:
-        """For each batch: index, far field, exit waves, detector waves, expected electrons."""
-        far = self.operator.far_field(self.spec)
+    def _passes(self, far: FarField) -> Iterator[tuple[slice, Tensor]]:
+        """For each batch: index, exit waves."""
         transmission = self.operator.transmission(self.phi)
         for index in batches(self.operator.count, self.operator.batch):
-            psi = self.operator.exit_waves(transmission, far, index)
-            psi_hat = far.forward(psi)
-            yield index, far, psi, psi_hat, far.intensity(psi_hat)
+            yield index, self.operator.exit_waves(transmission, far, index)

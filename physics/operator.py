@@ -98,6 +98,49 @@ class FarField:
         return self.weight * (waves.real.square() + waves.imag.square())
 
 
+@dataclass(frozen=True)
+class SpecField:
+    """The far field of one detector geometry, and how it moves with the spec.
+
+    Attributes:
+        far: the far field, by matrices even where the detector is nominal.
+        left: A_y (n, n).
+        right: A_x^T (n, n).
+        left_slope: dA_y/dq_y, (n, n).
+        right_slope: dA_x^T/dq_x, (n, n).
+        jacobian_y: dq_y/dp of every detector row, (3, n), for dL [%], dc [pixels], eps.
+        jacobian_x: dq_x/dp of every detector column, likewise.
+        log_area: dlog(dq/dd)/dp, (3,).
+    """
+
+    far: FarField
+    left: Tensor
+    right: Tensor
+    left_slope: Tensor
+    right_slope: Tensor
+    jacobian_y: Tensor
+    jacobian_x: Tensor
+    log_area: Tensor
+
+    def derivatives(self, psi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of exit waves (B, n, n): detector waves and I (B, Ky, Kx), dI/dp (3, B, Ky, Kx)."""
+        half = self.left @ psi
+        psi_hat = half @ self.right
+        along_y = self.left_slope @ psi @ self.right
+        along_x = half @ self.right_slope
+        intensity = self.far.intensity(psi_hat)
+        twice = 2 * self.far.weight
+        by_qy = twice * (psi_hat.real * along_y.real + psi_hat.imag * along_y.imag)
+        by_qx = twice * (psi_hat.real * along_x.real + psi_hat.imag * along_x.imag)
+        derivatives = [
+            by_qy * along_rows[:, None] + by_qx * along_cols[None, :] + intensity * area
+            for along_rows, along_cols, area in zip(
+                self.jacobian_y, self.jacobian_x, self.log_area, strict=True
+            )
+        ]
+        return psi_hat, intensity, torch.stack(derivatives)
+
+
 class ForwardOperator:
     """Expected electrons of a phase object, for any mismatch, in batches over the scan.
 
@@ -161,6 +204,24 @@ class ForwardOperator:
         left, right = self._matrices(geometry)
         return FarField(left, right, None, dose * geometry.area_element)
 
+    def spec_field(self, spec: MismatchSpec) -> SpecField:
+        """The far field and its slopes; make it once, use it for every batch."""
+        geometry = DetectorGeometry(self.ideal.window, spec)
+        left, right = self._matrices(geometry)
+        slope = -2j * math.pi * (self._window.to(self.dtype) - self.ideal.window // 2)
+        slope = slope / self.ideal.window
+        jacobian_y, jacobian_x = (self.tensor(part) for part in geometry.frequency_jacobian())
+        return SpecField(
+            FarField(left, right, None, self.ideal.attrs.dose_e * geometry.area_element),
+            left,
+            right,
+            left * slope,
+            slope[:, None] * right,
+            jacobian_y,
+            jacobian_x,
+            self.tensor(geometry.log_area_gradient()),
+        )
+
     def exit_waves(self, transmission: Tensor, far: FarField, index: slice | Tensor) -> Tensor:
         """psi = P(r - R) t(r) on the windows of `index`: (B, n, n) complex."""
         flat = self._flat_index(index).reshape(-1)
@@ -216,27 +277,10 @@ class ForwardOperator:
         self, phi: Tensor, spec: MismatchSpec, index: slice | Tensor = slice(None)
     ) -> tuple[Tensor, Tensor]:
         """I (B, Ky, Kx) and its derivatives (3, B, Ky, Kx) for dL [%], dc [pixels], eps [-]."""
-        geometry = DetectorGeometry(self.ideal.window, spec)
-        left, right = self._matrices(geometry)
-        slope = -2j * math.pi * (self._window.to(self.dtype) - self.ideal.window // 2)
-        slope = slope / self.ideal.window
-        far = FarField(left, right, None, self.ideal.attrs.dose_e * geometry.area_element)
-        psi = self.exit_waves(self.transmission(phi), far, index)
-        half = left @ psi
-        psi_hat = half @ right
-        along_y = (left * slope) @ psi @ right
-        along_x = half @ (slope[:, None] * right)
-        intensity = far.intensity(psi_hat)
-        by_qy = (2 * far.weight) * (psi_hat.real * along_y.real + psi_hat.imag * along_y.imag)
-        by_qx = (2 * far.weight) * (psi_hat.real * along_x.real + psi_hat.imag * along_x.imag)
-        jac_y, jac_x = (self.tensor(part) for part in geometry.frequency_jacobian())
-        area = self.tensor(geometry.log_area_gradient())
-        return intensity, torch.stack(
-            [
-                by_qy * jac_y[p][:, None] + by_qx * jac_x[p][None, :] + intensity * area[p]
-                for p in range(len(area))
-            ]
-        )
+        field = self.spec_field(spec)
+        psi = self.exit_waves(self.transmission(phi), field.far, index)
+        _, intensity, derivatives = field.derivatives(psi)
+        return intensity, derivatives
 
     def illumination(self) -> Tensor:
         """Sum over the scan of |P(r - R)|^2, (H, W): probe windows' coverage of the object."""
