@@ -13,7 +13,7 @@ from algorithms.base import Calibration, Sample
 from algorithms.calibrators.fixed import Midpoint, Nominal, Oracle
 from algorithms.calibrators.gradient import Gradient, gauss_newton
 from algorithms.calibrators.pacbed import Pacbed, fit_disk
-from algorithms.objective import Objective
+from algorithms.objective import Objective, SpecInformation
 from algorithms.phase_fit import PhaseFit
 from algorithms.registry import CALIBRATORS, load_calibrator
 from physics.bounds import cramer_rao
@@ -297,6 +297,16 @@ def test_a_detector_that_blurs_widens_the_errors_and_is_doubted() -> None:
     assert stated[0] > 2 * plain.standard_errors["camera_length"]
     assert "more than noise" in found.diagnostics["warning"]
     assert (np.abs(errors_of(found, SPEC)) < 5 * stated).all()
+
+
+@pytest.mark.parametrize("which", ["pattern_scatter", "pixel_scatter"])
+def test_either_scatter_widens_the_errors_and_neither_narrows_them(which: str) -> None:
+    """S = 9 F is errors three times as wide, S = F / 4 no less than what the counts allow."""
+    fisher = np.array([[4.0, 1.0, 0.2], [1.0, 9.0, 0.5], [0.2, 0.5, 1.0]])
+    right = SpecInformation(np.zeros(3), fisher, fisher, fisher, 1.0, 1.0, 0.01)
+    np.testing.assert_allclose(right.inflation, 1.0)
+    np.testing.assert_allclose(replace(right, **{which: 9 * fisher}).inflation, 3.0)
+    np.testing.assert_allclose(replace(right, **{which: fisher / 4}).inflation, 1.0)
 
 
 def test_a_model_that_fits_is_not_doubted_and_one_that_does_not_is(sample: Sample) -> None:
