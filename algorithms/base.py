@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physics.ideal import IdealOperator, Patterns
+from schemas.findings import ContractError, refuse
 from schemas.limits import ResourceLimits
 from schemas.spec import MismatchSpec, SpecRanges
 
@@ -113,6 +114,18 @@ class Reconstruction:
     x_hat: NDArray[np.floating[Any]]
     spec: MismatchSpec | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def unsuited(sample: Sample, *, needs: str, found: str, instead: str) -> ContractError:
+    """SAMPLE_UNSUITED, ready to be raised: why an algorithm cannot serve a sample.
+
+    Args:
+        sample: the sample.
+        needs: what the algorithm needs, with figures.
+        found: what this sample has, with figures.
+        instead: algorithms that can serve it, and why.
+    """
+    return refuse("SAMPLE_UNSUITED", sample.name, expected=needs, found=found, hint=instead)
 
 
 @runtime_checkable

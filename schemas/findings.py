@@ -86,6 +86,7 @@ CODES: dict[str, CodeInfo] = {
     # the algorithm
     "ALGORITHM_FAILED": CodeInfo(Blame.SUBMISSION, "the algorithm raised an error"),
     "ALGORITHM_OUTPUT": CodeInfo(Blame.SUBMISSION, "the algorithm returned something invalid"),
+    "SAMPLE_UNSUITED": CodeInfo(Blame.SUBMISSION, "this algorithm cannot serve such a sample"),
     "STOPPED": CodeInfo(Blame.LIMITS, "the run was asked to stop before it was done"),
     "SAMPLE_TIMEOUT": CodeInfo(Blame.LIMITS, "one sample took longer than the limit"),
     "RUN_TIMEOUT": CodeInfo(Blame.LIMITS, "the run took longer than the limit"),

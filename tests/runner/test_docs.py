@@ -47,7 +47,7 @@ def test_printed_algorithm_runs(
 
 
 def test_links_lead_somewhere() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     missing = [
         f"{page.name}: {target}"
         for page in pages
