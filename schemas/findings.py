@@ -83,6 +83,21 @@ CODES: dict[str, CodeInfo] = {
     ),
     "OUTPUT_NOT_WRITABLE": CodeInfo(Blame.USAGE, "the output folder cannot be written to", False),
     "EXTRA_MISSING": CodeInfo(Blame.USAGE, "an optional package is needed and absent", False),
+    # the image, before anything runs
+    "IMAGE_ARCHITECTURE": CodeInfo(Blame.SUBMISSION, "the image is for another machine", False),
+    "IMAGE_USER": CodeInfo(Blame.SUBMISSION, "the image wants to run as root", False),
+    "IMAGE_LABEL": CodeInfo(Blame.SUBMISSION, "the image lacks a label", False),
+    "IMAGE_VERSION": CodeInfo(
+        Blame.SUBMISSION, "the image follows another version of the contract", False
+    ),
+    "IMAGE_TOO_LARGE": CodeInfo(Blame.SUBMISSION, "the image is larger than the limit", False),
+    "IMAGE_ENTRYPOINT": CodeInfo(Blame.SUBMISSION, "the image starts nothing", False),
+    "IMAGE_VOLUME": CodeInfo(
+        Blame.SUBMISSION, "the image asks for a writable folder of its own", False
+    ),
+    "IMAGE_NOT_STARTED": CodeInfo(
+        Blame.SUBMISSION, "the engine cannot start what the image names as its entry point", False
+    ),
     # the algorithm
     "ALGORITHM_FAILED": CodeInfo(Blame.SUBMISSION, "the algorithm raised an error"),
     "ALGORITHM_OUTPUT": CodeInfo(Blame.SUBMISSION, "the algorithm returned something invalid"),
@@ -92,6 +107,13 @@ CODES: dict[str, CodeInfo] = {
     "RUN_TIMEOUT": CodeInfo(Blame.LIMITS, "the run took longer than the limit"),
     "OUT_OF_MEMORY": CodeInfo(Blame.LIMITS, "the run used more memory than the limit"),
     "OUTPUT_TOO_LARGE": CodeInfo(Blame.LIMITS, "the run wrote more than the limit"),
+    "OUTPUT_TOO_MANY_FILES": CodeInfo(Blame.LIMITS, "the run made more files than the limit"),
+    "OUTPUT_HIDDEN": CodeInfo(Blame.LIMITS, "the run made a folder that nobody can look into"),
+    "TOO_MANY_PROCESSES": CodeInfo(Blame.LIMITS, "the run had more processes than the limit"),
+    "LOG_FLOOD": CodeInfo(Blame.LIMITS, "the run wrote far more log than the limit"),
+    "NOT_DETERMINISTIC": CodeInfo(
+        Blame.SUBMISSION, "two runs with one seed gave different results"
+    ),
     # the result file
     "RESULT_NOT_FOUND": CodeInfo(Blame.RESULT, "no result file"),
     "RESULT_NOT_HDF5": CodeInfo(Blame.RESULT, "not an HDF5 file, or a damaged one"),
@@ -110,6 +132,13 @@ CODES: dict[str, CodeInfo] = {
     "ENGINE_UNREACHABLE": CodeInfo(Blame.INFRASTRUCTURE, "no container engine answers", False),
     "IMAGE_NOT_FOUND": CodeInfo(Blame.INFRASTRUCTURE, "the engine has no such image", False),
     "ENGINE_FAILED": CodeInfo(Blame.INFRASTRUCTURE, "the container engine failed", False),
+    "GPU_UNAVAILABLE": CodeInfo(Blame.INFRASTRUCTURE, "the engine cannot give a GPU", False),
+    "RUNTIME_UNAVAILABLE": CodeInfo(
+        Blame.INFRASTRUCTURE, "the engine has no such container runtime", False
+    ),
+    "PROTECTION_MISSING": CodeInfo(
+        Blame.INFRASTRUCTURE, "a limit or protection is not in force as it was asked for", False
+    ),
     "NO_SPACE": CodeInfo(Blame.INFRASTRUCTURE, "no space left on the device", False),
     "INTERNAL": CodeInfo(Blame.INFRASTRUCTURE, "an error of stem4d itself", False),
 }
