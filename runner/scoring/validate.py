@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner.files.challenge import open_challenge
 from runner.files.hdf5 import sha256_of
-from runner.files.result import ResultFile, read_result
+from runner.files.result import ResultFile, read_result, run_info_missing
 from runner.tiers.strip import strip
 from schemas.findings import Finding, finding
 
@@ -34,6 +34,8 @@ def validate_result(
             hint="run the algorithm on this challenge file, or validate against the one it ran on",
         )
         findings = (other, *findings)
+    if result is not None and result.run_info is None:
+        findings = (run_info_missing(result_path.name), *findings)
     return result, findings
 
 
