@@ -137,6 +137,9 @@ CODES: dict[str, CodeInfo] = {
     "ENGINE_UNREACHABLE": CodeInfo(Blame.INFRASTRUCTURE, "no container engine answers", False),
     "IMAGE_NOT_FOUND": CodeInfo(Blame.INFRASTRUCTURE, "the engine has no such image", False),
     "ENGINE_FAILED": CodeInfo(Blame.INFRASTRUCTURE, "the container engine failed", False),
+    "SEAL_BROKEN": CodeInfo(
+        Blame.INFRASTRUCTURE, "a canonical result is not the one that was sealed", False
+    ),
     "NO_SPACE": CodeInfo(Blame.INFRASTRUCTURE, "no space left on the device", False),
     "INTERNAL": CodeInfo(Blame.INFRASTRUCTURE, "an error of stem4d itself", False),
 }
@@ -182,6 +185,7 @@ def finding(code: str, where: str, *, expected: str, found: str, hint: str) -> F
 
 
 def _cut(text: str, limit: int) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode()  # what is no text stays printable
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 

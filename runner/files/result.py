@@ -120,8 +120,6 @@ def read_answers(
             path, not_found="RESULT_NOT_FOUND", not_hdf5="RESULT_NOT_HDF5"
         ) as file:
             size = path.stat().st_size
-            if size > MAX_RESULT_BYTES:
-                return None, (too_large(path.name, size),)
             with path.open("rb") as stream:
                 check_superblock(stream.read(SUPERBLOCK_BYTES), size, path.name)
             return read_open_result(file, path.name, expected)
