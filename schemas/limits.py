@@ -41,3 +41,18 @@ class ResourceLimits(Record):
     def patterns_bytes(self) -> int:
         """Patterns that an algorithm may keep in memory [bytes]: never over half of the memory."""
         return min(self.patterns_mib * MIB, self.memory_mib * MIB // 2)
+
+
+class SanitiserLimits(Record):
+    """What the process that reads a stranger's result file may use."""
+
+    memory_mib: int = quantity(
+        "MiB",
+        "address space beyond what the reader has before it opens the file, and beyond the images"
+        " themselves",
+        default=512,
+        ge=64,
+    )
+    cpu_s: int = quantity("s", "CPU time", default=30, ge=1)
+    wall_s: float = quantity("s", "wall time", default=60.0, gt=0.0)
+    message_kib: int = quantity("KiB", "what the reader may answer", default=4096, ge=64)

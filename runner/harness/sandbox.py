@@ -451,7 +451,7 @@ def _collect(
         else:
             refused.append(
                 finding(
-                    "RESULT_MALFORMED",
+                    "RESULT_NOT_REGULAR",
                     f"/output/{name}",
                     expected="a regular file, readable by all, within the output limit",
                     found=instead,

@@ -170,13 +170,14 @@ def _nothing_to_score(path: Path, file: Challenge) -> Finding:
 
 
 def _seconds(result: ResultFile, name: str) -> float | None:
-    run = result.run_info.samples.get(name)
+    run = None if result.run_info is None else result.run_info.samples.get(name)
     return None if run is None else run.seconds
 
 
-def _run_seconds(result: ResultFile) -> float:
-    """Set-up and samples together [s], as the run itself measured them."""
-    return result.run_info.setup_seconds + sum(r.seconds for r in result.run_info.samples.values())
+def _run_seconds(result: ResultFile) -> float | None:
+    """Set-up and samples together [s], as the run itself measured them, where the file tells."""
+    run = result.run_info
+    return None if run is None else run.setup_seconds + sum(s.seconds for s in run.samples.values())
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

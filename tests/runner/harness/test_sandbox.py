@@ -168,7 +168,7 @@ class TestWithEngine:
     def test_only_a_regular_file_is_taken(self, make_job: MakeJob, trick: str) -> None:
         run = run_container(make_job("sh", "-c", f"{trick} /output/result.h5"))
         assert run.outputs == ()
-        assert [item.code for item in run.findings] == ["RESULT_MALFORMED"]
+        assert [item.code for item in run.findings] == ["RESULT_NOT_REGULAR"]
 
     @pytest.mark.parametrize("code", list(ExitCode))
     def test_the_container_s_exit_code_is_ours(self, make_job: MakeJob, code: ExitCode) -> None:
