@@ -199,7 +199,8 @@ class Finding(Record):
 def finding(code: str, where: str, *, expected: str, found: str, hint: str) -> Finding:
     """A finding with the blame and the cost that its code has.
 
-    Text that is too long is cut, so that no error is lost for its length.
+    Text that is too long is cut, so that no error is lost for its length; what could command a
+    terminal is taken out, for much of it is a stranger's.
     """
     info = CODES[code]
     return Finding(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
 from runner.harness.engine import LogPiece
+from schemas.base import printable
 from schemas.findings import ContractError
 
 FLOOD_FACTOR = 16
@@ -16,12 +16,6 @@ FLOOD_FACTOR = 16
 END_WAIT_S = 5.0
 """Longest wait for the last lines of a container that has ended [s]."""
 
-UNSAFE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # terminal escapes as a whole, so that no remains are shown
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters other than tab and newline
-    r"|[\u200e\u200f\u2028-\u202e\u2066-\u2069]"  # text that is shown in another order than it has
-)
-
 CUT = "\n[... {} bytes of log are left out ...]\n"
 
 LogSink = Callable[[str], None]
@@ -29,7 +23,7 @@ LogSink = Callable[[str], None]
 
 def clean_log(raw: bytes) -> str:
     """Text of a log, without what could write to a person's terminal or mislead the eye."""
-    return UNSAFE.sub("", raw.decode("utf-8", "replace"))
+    return printable(raw.decode("utf-8", "replace"))
 
 
 class Log:

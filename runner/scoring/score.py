@@ -14,6 +14,7 @@ from runner.files.challenge import Challenge, ChallengeSample, open_challenge
 from runner.files.result import ResultFile, SampleResult, read_result
 from runner.scoring import metrics
 from runner.scoring.formulas import track_score
+from schemas.base import printable
 from schemas.challenge import Track
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.score import SampleScore, ScoreCard
@@ -67,7 +68,7 @@ def score_result(result_path: Path, truth_path: Path, track: Track | None = None
         return ScoreCard(
             tier=file.attrs.tier,
             track=chosen,
-            algorithm=result.provenance.algorithm,
+            algorithm=printable(result.provenance.algorithm),
             score=sum(entry.score for entry in scores) / len(scores),
             psnr_db=_mean(entry.psnr_db for entry in scores),
             ssim=_mean(entry.ssim for entry in scores),
