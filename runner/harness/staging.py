@@ -130,7 +130,7 @@ def copy_out(source: Path, target: Path, most_bytes: int) -> str | None:
             return "a link, a pipe or another special file"
         if info.st_nlink != 1:
             return "a file with a second name"
-        if max(info.st_size, info.st_blocks * BLOCK_BYTES) > most_bytes:
+        if info.st_size > most_bytes:
             return f"{info.st_size} bytes"
         temporary = target.with_name(f".{target.name}.tmp")
         with open(handle, "rb", closefd=False) as stream, temporary.open("wb") as copy:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from runner.harness.docker_engine import connect, engine_version
-from runner.harness.log import clean_log
 from runner.harness.options import Job, docker_arguments, docker_command, options_of
 from runner.harness.sandbox import ContainerRun, Timing
 from runner.harness.sandbox import run_container as run_in
@@ -54,11 +53,6 @@ def test_a_missing_input_is_found_before_the_engine_is_asked(tmp_path: Path) -> 
     with pytest.raises(ContractError) as caught:
         run_in(None, job)  # type: ignore[arg-type]
     assert caught.value.exit_code is ExitCode.INPUT
-
-
-def test_a_log_cannot_write_to_the_terminal() -> None:
-    raw = b"\x1b[2Jcleared\x07 \x1b[31mred\x1b[0m\ttab\r\nnext\x00 " + "\x9b31m\u00e9".encode()
-    assert clean_log(raw) == "cleared red\ttab\nnext 31m\u00e9"
 
 
 @pytest.mark.docker
