@@ -67,6 +67,17 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
+def needs_gvisor() -> None:
+    """For tests under gVisor, which an engine has when its operator has registered it."""
+    with connect() as engine:
+        there = "runsc" in engine.facts().runtimes
+    if not there and IN_CI:
+        pytest.fail("gVisor must be tried in CI: docs/organisers.md", pytrace=False)
+    if not there:
+        pytest.skip("the engine has no runtime runsc (docs/organisers.md)")
+
+
+@pytest.fixture(scope="session")
 def image() -> str:
     """The submission image under test."""
     return IMAGE

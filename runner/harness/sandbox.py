@@ -31,13 +31,14 @@ from runner.harness.options import (
     options_of,
 )
 from runner.harness.owner import is_dead, this_process
+from runner.harness.room import Room
 from runner.harness.staging import (
     Usage,
     copy_out,
     read_start,
     remove_abandoned,
     staged,
-    usage,
+    used,
 )
 from schemas.findings import ContractError, ExitCode, Finding, finding, refuse
 from schemas.limits import MIB, ResourceLimits
@@ -52,6 +53,9 @@ PROGRESS_BYTES = 1 << 20
 """How much of the progress file is looked at: thousands of lines."""
 
 REMOVE_ATTEMPTS = 3
+
+COUNTED = "counted from outside, look by look"
+"""What is done about a limit that no kernel holds, where it can be."""
 
 OUTPUT_FILES = (RESULT_NAME, PROGRESS_NAME)
 """What is taken from /output; anything else stays behind."""
@@ -171,7 +175,7 @@ def run_container(
     job.output.mkdir(parents=True, exist_ok=True)
     root = job.staging or job.output
     remove_leftovers(engine, root)
-    with _ended_by_sigterm(), staged(job.challenge, root) as staging:
+    with _ended_by_sigterm(), staged(job.challenge, root, job.limits) as staging:
         facts = engine.facts()
         options = options_of(
             replace(
@@ -184,7 +188,8 @@ def run_container(
             owner=this_process().text(),
         )
         with _container(engine, options) as container:
-            run = _watched(engine, container, options, facts, on_log, timing)
+            watch = _Watch(engine, container, options, facts, staging.room, timing)
+            run = _watched(engine, container, options, watch, on_log, timing)
         outputs, refused = _collect(staging.output, job.output, job.limits)
     findings = (*_judge(run, job.limits, read_exit), *refused)
     return replace(run, outputs=outputs, findings=findings)
@@ -254,14 +259,13 @@ def _watched(
     engine: Engine,
     container: str,
     options: ContainerOptions,
-    facts: EngineFacts,
+    watch: _Watch,
     on_log: LogSink | None,
     timing: Timing,
 ) -> ContainerRun:
     """Read the options back, and only if they hold, run the container to its end."""
     applied = engine.applied(container)
     missing = not_applied(options, applied)
-    watch = _Watch(engine, container, options, facts, timing)
     run = ContainerRun(
         image_id=options.image,
         exit_code=0,
@@ -345,10 +349,11 @@ class _Watch:
         container: str,
         options: ContainerOptions,
         facts: EngineFacts,
+        room: Room,
         timing: Timing,
     ) -> None:
         self._engine, self._container = engine, container
-        self._folder, self._limits = options.output, options.limits
+        self._room, self._limits = room, options.limits
         self._sample_s = options.limits.sample_wall_s + timing.sample_slack_s
         self._not_held = facts.not_held(options.runtime)
         self._from_outside = bool(self._not_held) and facts.local
@@ -363,10 +368,8 @@ class _Watch:
     def not_enforced(self) -> dict[str, str]:
         """What was done about each limit that no kernel holds."""
         counted = {"memory", "pids"} if self._seen else set()
-        return {
-            name: "counted from outside, look by look" if name in counted else "not held"
-            for name in self._not_held
-        }
+        told = {name: COUNTED if name in counted else "not held" for name in self._not_held}
+        return told if self._room.held else {**told, "output": COUNTED}
 
     def started(self, when: float) -> None:
         """The container has been started."""
@@ -405,7 +408,8 @@ class _Watch:
         return "LOG_FLOOD" if log.flooded else self._output_code()
 
     def _output_code(self) -> str | None:
-        self.output = usage(self._folder, most_files=self._limits.output_files)
+        self._room.check()
+        self.output = used(self._room, most_files=self._limits.output_files)
         if self.output.files > self._limits.output_files:
             return "OUTPUT_TOO_MANY_FILES"
         if self.output.bytes > self._limits.output_mib * MIB:
@@ -420,7 +424,7 @@ class _Watch:
         its own, so the watch begins with the first line. Who writes false lines is still held by
         the limit of the run; who writes none, by that alone.
         """
-        lines = read_start(self._folder, PROGRESS_NAME, PROGRESS_BYTES).count(b"\n")
+        lines = read_start(self._room.path, PROGRESS_NAME, PROGRESS_BYTES).count(b"\n")
         if lines != self._lines:
             self._lines, self._last_line = lines, now
         return "SAMPLE_TIMEOUT" if lines and now - self._last_line > self._sample_s else None
@@ -443,18 +447,18 @@ def _collect(
     for name in OUTPUT_FILES:
         (target / name).unlink(missing_ok=True)
         try:
-            instead = copy_out(source / name, target / name, limits.output_mib * MIB)
+            fault = copy_out(source / name, target / name, limits.output_mib * MIB)
         except FileNotFoundError:
             continue
-        if instead is None:
+        if fault is None:
             copied.append(target / name)
         else:
             refused.append(
                 finding(
-                    "RESULT_NOT_REGULAR",
+                    fault.code,
                     f"/output/{name}",
-                    expected="a regular file, readable by all, within the output limit",
-                    found=instead,
+                    expected=f"a plain file, readable by all, of at most {limits.output_mib} MiB",
+                    found=fault.found,
                     hint="write the file itself to /output; stem4d's own writer does",
                 )
             )

@@ -19,14 +19,16 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.files.hdf5 import make_folder, output_error
 from runner.harness.owner import is_dead, this_process
+from runner.harness.room import Room, leave_room, make_room
+from schemas.limits import ResourceLimits
 
 PREFIX = "stem4d-"
-OWNER_NAME = "owner"
+OWNER_NAME, OUTPUT_NAME = "owner", "output"
 BLOCK_BYTES = 512
 """Unit of st_blocks [bytes], whatever the file system's own is (POSIX)."""
 
@@ -40,7 +42,12 @@ class Staging:
 
     folder: Path
     challenge: Path
-    output: Path
+    room: Room
+
+    @property
+    def output(self) -> Path:
+        """Folder that the container writes to."""
+        return self.room.path
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,17 @@ class Usage:
     hidden: bool
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Why a file is not taken: a finding's code, and what is there."""
+
+    code: str
+    found: str
+
+
 @contextmanager
-def staged(challenge: Path, root: Path) -> Iterator[Staging]:
-    """A run's own folder below `root`, gone at the end.
+def staged(challenge: Path, root: Path, limits: ResourceLimits) -> Iterator[Staging]:
+    """A run's own folder below `root`, gone at the end; `limits` say how much may be written to it.
 
     Raises:
         ContractError: `root` cannot be written to, or is full.
@@ -72,7 +87,11 @@ def staged(challenge: Path, root: Path) -> Iterator[Staging]:
         raise output_error(root, error) from error
     try:
         try:
-            yield _filled(folder, challenge)
+            staging = _filled(folder, challenge, limits)
+            try:
+                yield staging
+            finally:
+                os.close(staging.room.beneath)
         except OSError as error:
             raise output_error(folder, error) from error
     finally:
@@ -89,6 +108,12 @@ def remove_abandoned(root: Path) -> int:
     for folder in abandoned:
         _remove(folder)
     return len(abandoned)
+
+
+def used(room: Room, *, most_files: int) -> Usage:
+    """What lies in a room, files without a name included where the kernel counts them."""
+    named = usage(room.path, most_files=most_files)
+    return replace(named, bytes=max(named.bytes, room.used_bytes()))
 
 
 def usage(folder: Path, *, most_files: int) -> Usage:
@@ -112,8 +137,8 @@ def read_start(folder: Path, name: str, most_bytes: int) -> bytes:
         os.close(handle)
 
 
-def copy_out(source: Path, target: Path, most_bytes: int) -> str | None:
-    """Copy a regular file of one link; returns what it is instead, when it is anything else.
+def copy_out(source: Path, target: Path, most_bytes: int) -> Refused | None:
+    """Copy a plain file of one name; returns why not, when it is anything else.
 
     Raises:
         FileNotFoundError: there is nothing of that name.
@@ -123,32 +148,37 @@ def copy_out(source: Path, target: Path, most_bytes: int) -> str | None:
     except FileNotFoundError:
         raise
     except OSError as error:
-        return error.strerror or str(error)
+        return Refused("RESULT_NOT_REGULAR", error.strerror or str(error))
     try:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
-            return "a link, a pipe or another special file"
-        if info.st_nlink != 1:
-            return "a file with a second name"
-        if info.st_size > most_bytes:
-            return f"{info.st_size} bytes"
-        temporary = target.with_name(f".{target.name}.tmp")
-        with open(handle, "rb", closefd=False) as stream, temporary.open("wb") as copy:
-            shutil.copyfileobj(stream, copy)
-        temporary.replace(target)
-        return None
+        refused = _why_not(os.fstat(handle), most_bytes)
+        if refused is None:
+            temporary = target.with_name(f".{target.name}.tmp")
+            with open(handle, "rb", closefd=False) as stream, temporary.open("wb") as copy:
+                shutil.copyfileobj(stream, copy)
+            temporary.replace(target)
+        return refused
     finally:
         os.close(handle)
 
 
-def _filled(folder: Path, source: Path) -> Staging:
+def _why_not(info: os.stat_result, most_bytes: int) -> Refused | None:
+    if not stat.S_ISREG(info.st_mode):
+        return Refused("RESULT_NOT_REGULAR", "a link, a pipe or another special file")
+    if info.st_nlink != 1:
+        return Refused("RESULT_NOT_REGULAR", "a file with a second name")
+    if not info.st_mode & stat.S_IROTH:  # whoever judges, root or not
+        return Refused("RESULT_NOT_REGULAR", "a file that others may not read")
+    if info.st_size > most_bytes:
+        return Refused("RESULT_TOO_LARGE", f"{info.st_size} bytes")
+    return None
+
+
+def _filled(folder: Path, source: Path, limits: ResourceLimits) -> Staging:
     (folder / OWNER_NAME).write_text(this_process().text(), encoding="utf-8")
-    staging = Staging(folder, folder / "input" / "challenge.h5", folder / "output")
-    staging.challenge.parent.mkdir()
-    staging.output.mkdir()
-    staging.output.chmod(0o777)
-    _provide(source, staging.challenge)
-    return staging
+    challenge = folder / "input" / "challenge.h5"
+    challenge.parent.mkdir()
+    _provide(source, challenge)
+    return Staging(folder, challenge, make_room(folder / OUTPUT_NAME, limits))
 
 
 def _provide(source: Path, target: Path) -> None:
@@ -202,6 +232,7 @@ def _below(parent: int, name: str, most_files: int) -> Usage:
 
 
 def _remove(folder: Path) -> None:
+    leave_room(folder / OUTPUT_NAME)
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         warnings.warn(

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner.harness.owner import this_process
+from runner.harness.room import Room, leave_room, make_room
 from runner.harness.staging import (
     OWNER_NAME,
+    Refused,
     copy_out,
     read_start,
     remove_abandoned,
     staged,
     usage,
+    used,
 )
 from schemas.findings import ContractError, ExitCode
+from schemas.limits import ResourceLimits
 
 MANY = 1000
+LIMITS = ResourceLimits(output_mib=1, output_files=8)
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ class TestFolder:
         self, challenge: Path, tmp_path: Path
     ) -> None:
         root = tmp_path / "root"
-        with staged(challenge, root) as staging:
+        with staged(challenge, root, LIMITS) as staging:
             inside = [str(p.relative_to(root)) for p in root.rglob("*")]
             assert not any("hidden" in name for name in inside)
             assert staging.challenge.read_bytes() == b"counts"
@@ -50,7 +56,7 @@ class TestFolder:
         self, challenge: Path, tmp_path: Path, mode: int
     ) -> None:
         challenge.chmod(mode)
-        with staged(challenge, tmp_path / "root") as staging:
+        with staged(challenge, tmp_path / "root", LIMITS) as staging:
             assert staging.challenge.stat().st_mode & 0o004
         assert challenge.stat().st_mode & 0o777 == mode, "the organiser's file is as it was"
 
@@ -59,12 +65,12 @@ class TestFolder:
     ) -> None:
         link = tmp_path / "link.h5"
         link.symlink_to(challenge)
-        with staged(link, tmp_path / "root") as staging:
+        with staged(link, tmp_path / "root", LIMITS) as staging:
             assert not staging.challenge.is_symlink()
             assert staging.challenge.read_bytes() == b"counts"
 
     def test_a_root_that_is_a_file_is_named(self, challenge: Path) -> None:
-        with pytest.raises(ContractError) as caught, staged(challenge, challenge):
+        with pytest.raises(ContractError) as caught, staged(challenge, challenge, LIMITS):
             pass
         assert caught.value.exit_code is ExitCode.USAGE
 
@@ -75,7 +81,7 @@ class TestFolder:
         (dead / OWNER_NAME).write_text(replace(this_process(), started="1").text())
         stranger = root / "stem4d-stranger"
         stranger.mkdir()
-        with staged(challenge, root) as staging:
+        with staged(challenge, root, LIMITS) as staging:
             assert remove_abandoned(root) == 1
             assert staging.challenge.exists()
         assert list(root.iterdir()) == [stranger]
@@ -142,6 +148,49 @@ class TestUsage:
         assert found.files == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+class TestRoom:
+    """The kernel's own word, where this process may mount."""
+
+    @pytest.fixture
+    def room(self, tmp_path: Path) -> Iterator[Room]:
+        made = make_room(tmp_path / "room", LIMITS)
+        if not made.held:
+            pytest.skip("mounting is not allowed here")
+        yield made
+        os.close(made.beneath)
+        leave_room(made.path)
+        assert not made.path.is_mount()
+
+    def test_it_ends(self, room: Room) -> None:
+        with pytest.raises(OSError, match="space"):
+            (room.path / "x").write_bytes(bytes(3 << 20))
+        assert used(room, most_files=MANY).bytes > 1 << 20
+
+    def test_files_without_a_name_count(self, room: Room) -> None:
+        with (room.path / "x").open("wb") as file:
+            (room.path / "x").unlink()
+            file.write(bytes(1 << 20))
+            file.flush()
+            assert usage(room.path, most_files=MANY).bytes == 0
+            assert used(room, most_files=MANY).bytes >= 1 << 20
+
+    def test_names_end_as_well(self, room: Room) -> None:
+        with contextlib.suppress(OSError):
+            for index in range(100):
+                (room.path / str(index)).touch()
+        assert len(list(room.path.iterdir())) < 30
+        assert used(room, most_files=8).files > 8
+
+    def test_a_container_that_writes_beneath_it_is_noticed(self, room: Room) -> None:
+        room.check()
+        handle = os.open("x", os.O_CREAT | os.O_WRONLY, dir_fd=room.beneath)
+        os.close(handle)
+        with pytest.raises(ContractError) as caught:
+            room.check()
+        assert caught.value.findings[0].code == "PROTECTION_MISSING"
+
+
 def fifo(path: Path, _secret: Path) -> None:
     os.mkfifo(path)
 
@@ -191,7 +240,13 @@ class TestCopy:
     def test_a_large_one_is_not(self, tmp_path: Path) -> None:
         with (tmp_path / "r").open("wb") as file:
             file.truncate(7 << 20)
-        assert copy_out(tmp_path / "r", tmp_path / "copy", 6 << 20) == f"{7 << 20} bytes"
+        refused = copy_out(tmp_path / "r", tmp_path / "copy", 6 << 20)
+        assert refused == Refused("RESULT_TOO_LARGE", f"{7 << 20} bytes")
+
+    def test_one_that_others_may_not_read_is_not_even_by_root(self, tmp_path: Path) -> None:
+        (tmp_path / "r").write_bytes(b"result")
+        (tmp_path / "r").chmod(0o600)
+        assert copy_out(tmp_path / "r", tmp_path / "copy", 100) is not None
 
     def test_nothing_is_no_fault(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):

@@ -275,8 +275,9 @@ class TestLimits:
     def test_what_no_kernel_holds_is_told(self, engine_of: EngineOf, job: Job) -> None:
         gvisor = replace(job, limits=job.limits.model_copy(update={"runtime": "runsc"}))
         told = run(engine_of(FakeImage()), gvisor).not_enforced
+        told.pop("output", None)  # where this process may not mount
         assert told == {"memory": "not held", "cpus": "not held", "pids": "not held"}
-        assert run(engine_of(FakeImage()), job).not_enforced == {}
+        assert run(engine_of(FakeImage()), job).not_enforced.keys() <= {"output"}
 
 
 class TestBlame:
