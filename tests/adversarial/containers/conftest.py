@@ -18,7 +18,7 @@ from runner.pipeline.stages import Plan
 from runner.tiers.strip import strip
 from schemas.evaluation import Verdict
 from schemas.limits import ResourceLimits
-from tests.adversarial.containers.corpus import BASELINES, HOSTILE, Case
+from tests.adversarial.containers.corpus import Case
 from tests.runner.small import SmallTier, true_answers, write_answers, write_small_tier
 
 LIMITS = ResourceLimits(
@@ -36,8 +36,11 @@ LIMITS = ResourceLimits(
 )
 """Short, so that who fills or waits is soon done; wide enough for an honest one."""
 
-GVISOR_LIMITS = LIMITS.model_copy(update={"runtime": "runsc", "wall_s": 15.0})
-"""gVisor takes seconds to start a Python and its modules."""
+GVISOR_LIMITS = LIMITS.model_copy(update={"runtime": "runsc", "wall_s": 15.0, "pids": 128})
+"""gVisor takes seconds to start a Python and its modules, and has threads of its own."""
+
+LOOSE = "runsc-loose"
+"""gVisor with --ignore-cgroups, as machines have it where it can set none (.ci/run)."""
 
 TIMING = Timing(poll_s=0.1, grace_s=0.5, sample_slack_s=0.3)
 HERE = Path(__file__).parent
@@ -66,32 +69,34 @@ def engine() -> Iterator[DockerEngine]:
 
 
 @pytest.fixture(scope="session")
-def images(
+def image_of(
     image: str,
     engine: DockerEngine,
     hidden: SmallTier,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, str]]:
-    """Image of each case, by its title."""
-    client = engine.client
-    base, _ = client.images.build(
+) -> Iterator[Callable[[Case], str]]:
+    """The image of a case, a few lines of metadata on one base, built when it is asked for."""
+    builder = engine.client.images
+    base, _ = builder.build(
         fileobj=_context(image, hidden, tmp_path_factory.mktemp("context")),
         custom_context=True,
         rm=True,
         network_mode="none",
     )
-    built = {}
-    for case in (*HOSTILE, *BASELINES):
-        # The label comes first, so that no image is a step on the way to another.
-        own = (f"LABEL case={case.title}", f"ENV ATTACK={case.name}", *case.build)
-        lines = "\n".join((f"FROM {base.id}", *own))
-        made, _ = client.images.build(
-            fileobj=io.BytesIO(f"{lines}\n".encode()), rm=True, network_mode="none"
-        )
-        built[case.title] = made.id
-    yield built
-    for identifier in dict.fromkeys(built.values()):  # the last one takes the base with it
-        client.images.remove(identifier, force=True)
+    built: dict[str, str] = {}
+
+    def make(case: Case) -> str:
+        if case.title not in built:
+            # The label comes first, so that no image is a step on the way to another.
+            own = (f"LABEL case={case.title}", f"ENV ATTACK={case.name}", *case.build)
+            lines = "\n".join((f"FROM {base.id}", *own))
+            context = io.BytesIO(f"{lines}\n".encode())
+            built[case.title] = builder.build(fileobj=context, rm=True, network_mode="none")[0].id
+        return built[case.title]
+
+    yield make
+    for identifier in built.values():  # the last one takes the base with it
+        builder.remove(identifier, force=True)
 
 
 def _context(image: str, tier: SmallTier, folder: Path) -> io.BytesIO:
@@ -120,13 +125,13 @@ def _context(image: str, tier: SmallTier, folder: Path) -> io.BytesIO:
 
 @pytest.fixture
 def evaluate(
-    engine: DockerEngine, images: dict[str, str], hidden: SmallTier, tmp_path: Path
+    engine: DockerEngine, image_of: Callable[[Case], str], hidden: SmallTier, tmp_path: Path
 ) -> Evaluate:
     """Judge a case's image on the hidden tier; nothing of it may be left behind."""
 
     def judge(case: Case, limits: ResourceLimits = LIMITS) -> Verdict:
         plan = Plan(
-            image=images[case.title],
+            image=image_of(case),
             challenge=hidden.challenge,
             truth=hidden.truth,
             out=tmp_path / "out",

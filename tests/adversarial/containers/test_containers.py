@@ -10,11 +10,12 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from runner.harness.docker_engine import DockerEngine
+from runner.harness.sandbox import COUNTED
 from runner.scoring.metrics import residual
 from schemas.evaluation import RunFacts, State, Verdict
 from schemas.findings import Blame
 from schemas.spec import MismatchSpec
-from tests.adversarial.containers.conftest import GVISOR_LIMITS
+from tests.adversarial.containers.conftest import GVISOR_LIMITS, LIMITS, LOOSE
 from tests.adversarial.containers.corpus import BASELINES, HOSTILE, IMAGES, Case
 from tests.runner.small import SmallTier
 
@@ -72,10 +73,26 @@ def test_hostile_under_gvisor(
     case: Case, evaluate: Evaluate, engine: DockerEngine, tmp_path: Path, needs_gvisor: None
 ) -> None:
     verdict = evaluate(case, GVISOR_LIMITS)
-    expected = case.codes if case.gvisor_codes is None else case.gvisor_codes
-    judged_rightly(case, verdict, expected, tmp_path)
+    loose = bool(engine.facts().not_held("runsc"))
+    judged_rightly(case, verdict, case.expected(gvisor=True, loose=loose), tmp_path)
     facts = [entry.facts for entry in verdict.stages if isinstance(entry.facts, RunFacts)]
     assert all(entry.applied["runtime"] == "runsc" for entry in facts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["memory_hog", "fork_bomb", "tmp_hog"])
+def test_what_no_kernel_holds_is_counted_and_told(
+    name: str, evaluate: Evaluate, engine: DockerEngine, tmp_path: Path, needs_gvisor: None
+) -> None:
+    if LOOSE not in engine.facts().runtimes:
+        pytest.skip(f"the engine has no runtime {LOOSE} (.ci/run)")
+    case = next(entry for entry in HOSTILE if entry.name == name)
+    limits = GVISOR_LIMITS.model_copy(update={"runtime": LOOSE, "pids": LIMITS.pids})
+    verdict = evaluate(case, limits)
+    judged_rightly(case, verdict, case.expected(gvisor=True, loose=True), tmp_path)
+    facts = next(r.facts for r in verdict.stages if isinstance(r.facts, RunFacts))
+    assert facts.not_enforced["cpus"] == "not held"
+    assert facts.not_enforced["memory"] == facts.not_enforced["pids"] == COUNTED
 
 
 class TestBaselines:
