@@ -25,7 +25,6 @@ from schemas.findings import ContractError, refuse
 from schemas.limits import ResourceLimits
 from schemas.spec import MismatchSpec, SpecRanges
 
-
 UNSUITED = "SAMPLE_UNSUITED"
 
 
