@@ -57,12 +57,19 @@ class Reading:
 
 
 class Reader:
-    """A warmed process that forks a child for each file. Use it in a `with` block."""
+    """A warmed process that forks a child for each file. Use it in a `with` block.
+
+    Args:
+        program: what it runs.
+    """
+
+    def __init__(self, program: str = PROGRAM) -> None:
+        self._program = program
 
     def __enter__(self) -> Self:
         self._channel, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()
-        command = [sys.executable, "-I", "-c", PROGRAM, str(ROOT), str(theirs.fileno())]
+        command = [sys.executable, "-I", "-c", self._program, str(ROOT), str(theirs.fileno())]
         try:
             self._process = subprocess.Popen(
                 command,

@@ -12,7 +12,6 @@ import errno
 import hmac
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,14 +101,25 @@ def sanitise(
 
 
 class Sanitiser:
-    """Judges many results of one challenge with one warmed reader. Use it in a `with` block."""
+    """Judges many results of one challenge with one warmed reader. Use it in a `with` block.
 
-    def __init__(self, challenge_view: Path, limits: SanitiserLimits = SanitiserLimits()) -> None:
+    Args:
+        challenge_view: the file that the containers were given.
+        limits: what the process that reads a file may use.
+        reader: what starts that process; None starts the usual one.
+    """
+
+    def __init__(
+        self,
+        challenge_view: Path,
+        limits: SanitiserLimits = SanitiserLimits(),
+        reader: Reader | None = None,
+    ) -> None:
         with open_challenge(challenge_view) as challenge:
             self._expected = expected_of(challenge)
         self._input_sha256 = sha256_of(challenge_view)
         self._limits = limits
-        self._reader = Reader()
+        self._reader = reader or Reader()
 
     def __enter__(self) -> Self:
         self._reader.__enter__()
@@ -141,7 +151,7 @@ class Sanitiser:
         try:
             with (
                 _opened(result) as file,
-                tempfile.TemporaryFile(dir=canonical.parent) as images,
+                os.fdopen(os.memfd_create("images"), "rb") as images,
             ):
                 task = wire.Task(name=result.name, expected=self._expected, limits=self._limits)
                 reading = self._reader.read(task, file, images.fileno())
