@@ -44,6 +44,7 @@ class Case:
         samples: the samples that are accepted all the same; none: the file is refused whole.
         nonce: the token that its run was given.
         slow: takes seconds to make.
+        damages: how the honest file is damaged, where that is all; the fuzzer mixes them.
     """
 
     name: str
@@ -52,13 +53,16 @@ class Case:
     samples: tuple[str, ...] = ()
     nonce: str | None = None
     slow: bool = False
+    damages: tuple[Damage, ...] = ()
 
 
 def damage(
     name: str, code: str, *damages: Damage, samples: tuple[str, ...] = (), **more: Any
 ) -> Case:
     """A case made by damage to the honest file."""
-    return Case(name, lambda shop: shop.damaged(*damages), (code,), samples, **more)
+    return Case(
+        name, lambda shop: shop.damaged(*damages), (code,), samples, damages=damages, **more
+    )
 
 
 def spoiled(name: str, code: str, *damages: Damage) -> Case:
@@ -68,7 +72,7 @@ def spoiled(name: str, code: str, *damages: Damage) -> Case:
 
 def honest(name: str, *damages: Damage, **more: Any) -> Case:
     """A case that must be accepted whole."""
-    return Case(name, lambda shop: shop.damaged(*damages), (), BOTH, **more)
+    return Case(name, lambda shop: shop.damaged(*damages), (), BOTH, damages=damages, **more)
 
 
 # --- ways to make them ----------------------------------------------------------------------------
@@ -87,13 +91,12 @@ def dataset(
     """A dataset made with HDF5's own functions, in place of what was there."""
 
     def make(file: h5py.File) -> None:
-        if name in file[parent]:
-            del file[parent][name]
+        group = file[parent].id
+        if group.links.exists(name):
+            group.unlink(name)
         plan = h5p.create(h5p.DATASET_CREATE)
         creation(plan)
-        made = h5d.create(
-            file[parent].id, name, kind, h5s.create_simple(shape, maxshape), dcpl=plan
-        )
+        made = h5d.create(group, name, kind, h5s.create_simple(shape, maxshape), dcpl=plan)
         if values is not None:
             made.write(h5s.ALL, h5s.ALL, values)
 
@@ -245,6 +248,21 @@ def other_sizes(shop: Workshop) -> Path:
     return path
 
 
+def part_of_many(part: str, libver: str, **driver: Any) -> Callable[[Workshop], Path]:
+    """One of the files over which HDF5 spreads what it takes for one."""
+
+    def make(shop: Workshop) -> Path:
+        path = shop.copy()
+        path.unlink()
+        name = path.with_name("part%d" if driver["driver"] == "family" else "part")
+        with h5py.File(shop.honest) as old, h5py.File(name, "w", libver=libver, **driver) as new:
+            for item in old:
+                old.copy(item, new)
+        return path.with_name(part).rename(path)
+
+    return make
+
+
 def chunk_bomb(file: h5py.File) -> None:
     """4 KiB on disk, the right shape; the one chunk that holds it inflates to 64 MiB."""
     side = 4096
@@ -381,6 +399,21 @@ FORMAT = [
         ("RESULT_NOT_HDF5",),
     ),
     Case("addresses of four bytes", other_sizes, ("RESULT_NOT_HDF5",)),
+    Case(
+        "first part of a family of files",
+        part_of_many("part0", "earliest", driver="family", memb_size=1 << 13),
+        ("RESULT_NOT_HDF5",),
+    ),
+    Case(
+        "the headers' part of a split file",
+        part_of_many("part-m.h5", "earliest", driver="split"),
+        ("RESULT_STORAGE",),
+    ),
+    Case(
+        "the headers' part of a split file, latest format",
+        part_of_many("part-m.h5", "latest", driver="split"),
+        ("RESULT_NOT_HDF5",),
+    ),
     Case("user block", with_user_block, ("RESULT_NOT_HDF5",)),
     Case("a zip appended", appended, ("RESULT_FOREIGN_BYTES",)),
     Case("sparse to 50 MB", sparse(MAX_RESULT_BYTES), ("RESULT_FOREIGN_BYTES",)),

@@ -12,12 +12,19 @@ from schemas import ContractError
 END = 5000
 
 
-def superblock(version: int, *, base: int = 0, end: int = END, sizes: bytes = b"\x08\x08") -> bytes:
+def superblock(
+    version: int,
+    *,
+    base: int = 0,
+    end: int = END,
+    sizes: bytes = b"\x08\x08",
+    driver: int = 2**64 - 1,
+) -> bytes:
     """By the specification, field by field."""
     if version < 2:
         head = SIGNATURE + bytes([version, 0, 0, 0, 0]) + sizes + b"\0"
         head += struct.pack("<HHI", 4, 16, 0) + (struct.pack("<HH", 32, 0) if version else b"")
-        head += struct.pack("<QQQQ", base, 2**64 - 1, end, 2**64 - 1)
+        head += struct.pack("<QQQQ", base, 2**64 - 1, end, driver)
     else:
         head = SIGNATURE + bytes([version]) + sizes + b"\0"
         head += struct.pack("<QQQQ", base, 2**64 - 1, end, 48) + bytes(4)
@@ -43,6 +50,13 @@ def test_each_lie_is_named(version: int, fields: dict, size: int, code: str) -> 
     with pytest.raises(ContractError) as failure:
         check_superblock(superblock(version, **fields), size, "result.h5")
     assert failure.value.findings[0].code == code
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_part_of_several_files(version: int) -> None:
+    with pytest.raises(ContractError) as failure:
+        check_superblock(superblock(version, driver=600), END, "result.h5")
+    assert failure.value.findings[0].code == "RESULT_STORAGE"
 
 
 @pytest.mark.parametrize(
