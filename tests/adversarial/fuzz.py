@@ -28,7 +28,7 @@ from tests.adversarial.oracle import check_canonical
 from tests.helpers.watch import watched
 
 LIMITS = SanitiserLimits(cpu_s=2)
-"""Damaged files send HDF5 round in circles, a few in a thousand: not waited for as long as usual."""
+"""Damaged files send HDF5 round in circles, a few in a thousand: we do not wait the usual time."""
 
 READER_MIB = 80
 """What the reader has in memory before it opens a file, at most [MiB]."""

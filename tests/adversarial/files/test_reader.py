@@ -20,7 +20,7 @@ from schemas.limits import SanitiserLimits
 from tests.adversarial.files.workshop import Workshop
 from tests.helpers.watch import watched
 
-LIMITS = SanitiserLimits(memory_mib=64, cpu_s=1, wall_s=2.0, message_kib=64)
+LIMITS = SanitiserLimits(memory_mib=64, cpu_s=1, wall_s=1.5, message_kib=64)
 
 DEATHS = {
     "crash": ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
