@@ -93,8 +93,9 @@ def sanitise(
         hmac_key: key of a seal beside the canonical file; None makes no seal.
 
     Raises:
-        ContractError: the challenge file cannot be read, or the canonical one cannot be written.
-        ValueError: the key is too short.
+        ContractError: the challenge file cannot be read, the canonical one cannot be written, or
+            the reader does not start.
+        ValueError: the key is too short, or the result would be overwritten.
     """
     with Sanitiser(challenge_view, limits) as sanitiser:
         return sanitiser.judge(result, canonical, nonce=nonce, hmac_key=hmac_key)
@@ -145,6 +146,8 @@ class Sanitiser:
         begin = time.monotonic()
         if hmac_key is not None:
             check_key(hmac_key)
+        if canonical.exists() and _same_place(canonical, result):
+            raise ValueError(f"{canonical} would overwrite the result itself")
         canonical.unlink(missing_ok=True)
         seal_path(canonical).unlink(missing_ok=True)
         peak_mib = 0.0
@@ -192,6 +195,11 @@ def _refused(findings: tuple[Finding, ...], peak_mib: float, begin: float) -> Sa
         child_peak_mib=peak_mib,
         seconds=time.monotonic() - begin,
     )
+
+
+def _same_place(one: Path, two: Path) -> bool:
+    """Whether two paths lead to one file by their folders alone: a stranger's link does not count."""
+    return one.name == two.name and one.parent.samefile(two.parent)
 
 
 # --- the file as the container left it ------------------------------------------------------------

@@ -201,7 +201,7 @@ def noticed_by(broken: Break, tree: Path) -> list[str]:
         "-m",
         "pytest",
         "-q",
-        "--maxfail=2",
+        "-x",
         "-p",
         "no:cacheprovider",
         *TESTS,

@@ -19,7 +19,7 @@ from runner.files.hdf5 import sha256_of
 from runner.files.result import ResultFile, SampleResult, read_result, write_result
 from runner.files.rules import expected_of
 from runner.harness.sanitise import Sanitised, sanitise
-from runner.harness.seal import check_seal, seal_path
+from runner.harness.seal import check_seal, read_key, seal_path
 from runner.scoring.score import score_result
 from schemas import ContractError, ExitCode, RunInfo, SampleRun
 from tests.helpers.damage import drop, put
@@ -257,6 +257,33 @@ def test_a_broken_seal_is_noticed(judge, whole, tmp_path, what: str) -> None:
     (entry,) = failure.value.findings
     assert entry.code == "SEAL_BROKEN"
     assert not entry.counts_against_quota
+
+
+def test_a_key_is_read_without_its_line_end(tmp_path) -> None:
+    (tmp_path / "key").write_bytes(KEY + b"\r\n")
+    assert read_key(tmp_path / "key") == KEY
+    (tmp_path / "key").write_bytes(b"short\n")
+    for path in (tmp_path / "key", tmp_path / "none", tmp_path):
+        with pytest.raises(ContractError) as failure:
+            read_key(path)
+        assert failure.value.exit_code == ExitCode.USAGE
+
+
+def test_the_result_itself_is_not_overwritten(judge, whole, small_challenge, tmp_path) -> None:
+    path = tmp_path / "result.h5"
+    write_result(path, whole)
+    with pytest.raises(ValueError, match="overwrite"):
+        sanitise(path, small_challenge.path, path, nonce=NONCE)
+    assert path.exists()
+
+
+def test_a_reader_that_cannot_be_started_is_an_error(
+    judge, whole, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
+    with pytest.raises(ContractError) as failure:
+        judge(whole)
+    assert failure.value.exit_code == ExitCode.INFRASTRUCTURE
 
 
 def test_a_short_key_is_refused(judge, whole, tmp_path) -> None:
