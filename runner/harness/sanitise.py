@@ -198,7 +198,7 @@ def _refused(findings: tuple[Finding, ...], peak_mib: float, begin: float) -> Sa
 
 
 def _same_place(one: Path, two: Path) -> bool:
-    """Whether two paths lead to one file by their folders alone: a stranger's link does not count."""
+    """Whether two paths name one file, by their folders alone: no link of a stranger counts."""
     return one.name == two.name and one.parent.samefile(two.parent)
 
 
