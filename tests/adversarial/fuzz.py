@@ -33,7 +33,7 @@ LIMITS = SanitiserLimits(cpu_s=2)
 READER_MIB = 80
 """What the reader has in memory before it opens a file, at most [MiB]."""
 
-SHOWN_EVERY = 5000
+SHOWN_EVERY = 1000
 """Tries between two lines of progress."""
 
 
