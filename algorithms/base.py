@@ -25,6 +25,8 @@ from schemas.findings import ContractError, refuse
 from schemas.limits import ResourceLimits
 from schemas.spec import MismatchSpec, SpecRanges
 
+UNSUITED = "SAMPLE_UNSUITED"
+
 
 def _silent(fraction: float) -> None:
     """Progress that nobody listens to."""
@@ -125,7 +127,12 @@ def unsuited(sample: Sample, *, needs: str, found: str, instead: str) -> Contrac
         found: what this sample has, with figures.
         instead: algorithms that can serve it, and why.
     """
-    return refuse("SAMPLE_UNSUITED", sample.name, expected=needs, found=found, hint=instead)
+    return refuse(UNSUITED, sample.name, expected=needs, found=found, hint=instead)
+
+
+def is_unsuited(error: ContractError) -> bool:
+    """Whether an error says that the algorithm cannot serve a sample, and nothing worse."""
+    return all(item.code == UNSUITED for item in error.findings)
 
 
 @runtime_checkable

@@ -36,6 +36,7 @@ class Progress:
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     quiet: bool = False
     _done: int = 0
+    _left_out: int = 0
     _seconds: list[float] = field(default_factory=list)
     _sample: str = ""
     _started: float = 0.0
@@ -57,7 +58,7 @@ class Progress:
         fraction = min(max(fraction, 0.0), 1.0)
         spent = now - self._started
         left = spent / fraction - spent if fraction > 0 else math.inf
-        left += self._mean() * (self.total - self._done - 1)
+        left += self._mean() * (self._to_do - 1)
         eta = f", about {left:.0f} s left" if math.isfinite(left) else ""
         text = f"{self._sample} ({self._done + 1} of {self.total}): {100 * fraction:.0f} %{eta}"
         self.stream.write(f"\r{text:<78}" if terminal else f"{text}\n")
@@ -79,7 +80,7 @@ class Progress:
             index=self._done,
             total=self.total,
             seconds=round(seconds, 3),
-            eta_s=round(self._mean() * (self.total - self._done), 3),
+            eta_s=round(self._mean() * self._to_do, 3),
             resumed=resumed,
         )
         try:
@@ -95,6 +96,20 @@ class Progress:
             self.stream.write(f"{lead}{text:<78}\n" if lead else f"{text}\n")
             self.stream.flush()
             self._open_line = False
+
+    def leave_out(self) -> None:
+        """The algorithm cannot serve the sample; why is told when the run ends."""
+        self._left_out += 1
+        if not self.quiet:
+            lead = "\r" if self._open_line else ""
+            self.stream.write(f"{lead}{self._sample + ' left out: unsuited':<78}\n")
+            self.stream.flush()
+            self._open_line = False
+
+    @property
+    def _to_do(self) -> int:
+        """Samples that are neither done nor left out."""
+        return self.total - self._done - self._left_out
 
     def _mean(self) -> float:
         return sum(self._seconds) / len(self._seconds) if self._seconds else 0.0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from algorithms.base import Algorithm, Reconstruction, Sample
+from algorithms.base import Algorithm, Reconstruction, Sample, is_unsuited
 from algorithms.registry import DEFAULT_ALGORITHM, load_algorithm, parameters_of
 from runner.container import environment
 from runner.container.progress import Progress
@@ -139,17 +139,28 @@ class _Run:
             _guarded(setup, "setup()")
         self._setup_seconds = time.monotonic() - self._began
         self._write(path)
+        unsuited: list[Finding] = []
         for sample in samples:
             progress.begin(sample.name)
             if sample.name in self._results:
                 progress.finish(resumed=True)
                 continue
-            result, seconds = self._solve(sample, progress)
+            try:
+                result, seconds = self._solve(sample, progress)
+            except ContractError as error:
+                # What says no to one sample may serve the next; all that were refused are told.
+                if not is_unsuited(error):
+                    raise
+                unsuited += error.findings
+                progress.leave_out()
+                continue
             with self._stop.held():
                 self._results[sample.name] = result
                 self._seconds[sample.name] = SampleRun(seconds=round(seconds, 3))
                 self._write(path)
                 progress.finish()
+        if unsuited:
+            raise ContractError(unsuited)
 
     def _solve(self, source: ChallengeSample, progress: Progress) -> tuple[SampleResult, float]:
         limits = self._options.limits

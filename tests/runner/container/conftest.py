@@ -19,7 +19,7 @@ NUMBERS = itertools.count()
 
 HEAD = """
 import numpy as np
-from algorithms.base import Calibration, Reconstruction
+from algorithms.base import Calibration, Reconstruction, unsuited
 from schemas.spec import MismatchSpec
 
 def right(sample):

@@ -351,6 +351,21 @@ def test_a_submission_that_fails_keeps_what_it_finished(
     assert len((output / "progress.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_sample_that_cannot_be_served_does_not_cost_the_others(
+    stem4d: Command, blind: Path, output: Path, submission: Submission, result_of: ReadResult
+) -> None:
+    name = submission("""
+        def solve(self, sample):
+            if sample.name == "sample_00":
+                raise unsuited(sample, needs="disks apart", found="one", instead="ptychography")
+            return right(sample)
+    """)
+    done = stem4d("run", blind, output, "--algorithm", name, "--quiet")
+    assert_told(done, "SAMPLE_UNSUITED", "sample_00", "disks apart", "ptychography")
+    assert sorted(result_of().samples) == ["sample_01"]
+    assert len((output / "progress.jsonl").read_text().splitlines()) == 1
+
+
 def test_all_faults_of_an_answer_at_once(
     stem4d: Command, blind: Path, output: Path, submission: Submission
 ) -> None:

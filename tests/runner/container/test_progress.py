@@ -57,6 +57,20 @@ def test_time_left_is_the_mean_of_what_was_solved(clock: Clock, tmp_path: Path) 
     assert "kept from an earlier run" in stream.getvalue()
 
 
+def test_a_sample_left_out_is_told_and_costs_no_time(clock: Clock, tmp_path: Path) -> None:
+    stream = io.StringIO()
+    progress = Progress(3, tmp_path / "progress.jsonl", stream)
+    progress.begin("sample_00")
+    progress.leave_out()
+    for name in ("sample_01", "sample_02"):
+        progress.begin(name)
+        clock.now += 10
+        progress.finish()
+    assert [line.index for line in lines(tmp_path / "progress.jsonl")] == [1, 2]
+    assert [line.eta_s for line in lines(tmp_path / "progress.jsonl")] == [10, 0]
+    assert "sample_00 left out" in stream.getvalue()
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_log_is_not_flooded(clock: Clock, tmp_path: Path, terminal: bool) -> None:
     stream = Terminal() if terminal else io.StringIO()

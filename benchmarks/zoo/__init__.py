@@ -1,0 +1,1 @@
+"""Every built-in algorithm on every tier, beside the published rows."""
