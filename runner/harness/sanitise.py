@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGXCPU, Signals
+from signal import SIGXCPU
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -37,7 +37,7 @@ from runner.files.rules import expected_of, image_fault, spec_fault
 from runner.harness import wire
 from runner.harness.reader import Reader, Reading
 from runner.harness.seal import check_key, seal_path, write_seal
-from schemas.base import StrictJSONError, record_from_json
+from schemas.base import RecordT, StrictJSONError, json_text, record_from_json
 from schemas.findings import Blame, ContractError, Finding, finding, refuse
 from schemas.limits import SanitiserLimits
 from schemas.result import MAX_RESULT_BYTES, Provenance, ResultAttrs, RunInfo
@@ -276,7 +276,7 @@ def _believable(task: wire.Task, reading: Reading) -> wire.Answer:
     if outcome.exit_code == wire.OUT_OF_MEMORY:
         raise _unreadable(task.name, f"more than {limits.memory_mib} MiB of memory")
     if outcome.exit_code < 0:
-        raise _unreadable(task.name, f"the reader ended by {Signals(-outcome.exit_code).name}")
+        raise _unreadable(task.name, f"the reader ended by signal {-outcome.exit_code}")
     if outcome.exit_code != 0:
         raise _unreadable(task.name, f"the reader ended with exit code {outcome.exit_code}")
     try:
@@ -299,9 +299,9 @@ def _rebuilt(task: wire.Task, answer: wire.Answer, images: BinaryIO) -> ResultFi
             raise _unreadable(task.name, "neither answers nor a reason")
         return None
     try:
-        attrs = record_from_json(ResultAttrs, answer.attrs)
-        provenance = record_from_json(Provenance, answer.provenance)
-        run_info = None if answer.run_info is None else record_from_json(RunInfo, answer.run_info)
+        attrs = _record(ResultAttrs, answer.attrs)
+        provenance = _record(Provenance, answer.provenance)
+        run_info = None if answer.run_info is None else _record(RunInfo, answer.run_info)
     except (StrictJSONError, ValidationError) as error:
         raise _unreadable(task.name, f"records that are none: {explain(error)[:500]}") from error
     samples = {}
@@ -323,6 +323,14 @@ def _rebuilt(task: wire.Task, answer: wire.Answer, images: BinaryIO) -> ResultFi
     if len(samples) < len(task.expected) and not answer.findings:
         raise _unreadable(task.name, "samples are left out without a reason")
     return ResultFile(attrs, provenance, run_info, samples)
+
+
+def _record(model: type[RecordT], text: str) -> RecordT:
+    """A record from its canonical JSON: other JSON of it might be too long to be written."""
+    record = record_from_json(model, text)
+    if json_text(record) != text:
+        raise StrictJSONError("not the canonical JSON")
+    return record
 
 
 def _of_another_run(
