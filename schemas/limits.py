@@ -53,6 +53,6 @@ class SanitiserLimits(Record):
         default=512,
         ge=64,
     )
-    cpu_s: int = quantity("s", "CPU time", default=30, ge=1)
+    cpu_s: int = quantity("s", "CPU time; 50 MB are read in about one", default=10, ge=1)
     wall_s: float = quantity("s", "wall time", default=60.0, gt=0.0)
     message_kib: int = quantity("KiB", "what the reader may answer", default=4096, ge=64)

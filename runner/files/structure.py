@@ -20,9 +20,12 @@ from schemas.base import MAX_JSON_BYTES
 from schemas.findings import ContractError, Finding, finding, refuse
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-SUPERBLOCK_BYTES = 52
+SUPERBLOCK_BYTES = 60
 """How much of a file's beginning tells its version, base and end, in every version; there is no
 HDF5 file as short as that."""
+
+UNDEFINED = b"\xff" * 8
+"""HDF5's address of what is not there."""
 
 SUPERBLOCK_VERSIONS = (0, 1, 2, 3)
 """Up to HDF5 2.0; a newer one is not read before it is known."""
@@ -79,7 +82,7 @@ def check_superblock(head: bytes, size: int, name: str) -> None:
         name: how findings name the file.
 
     Raises:
-        ContractError: RESULT_NOT_HDF5 or RESULT_FOREIGN_BYTES.
+        ContractError: RESULT_NOT_HDF5, RESULT_FOREIGN_BYTES or RESULT_STORAGE.
 
     Source: HDF5 File Format Specification, version 3.0, II.A (disk format level 0A).
     """
@@ -104,6 +107,14 @@ def check_superblock(head: bytes, size: int, name: str) -> None:
         )
     if end > size:
         raise _not_hdf5(name, f"{size} bytes of {end}: the end is cut off")
+    if version < 2 and head[end_at + 8 : end_at + 16] != UNDEFINED:
+        raise refuse(
+            "RESULT_STORAGE",
+            name,
+            expected="one file",
+            found="a part of a file that is spread over several",
+            hint="write the file with h5py's default driver",
+        )
 
 
 def structure_findings(file: h5py.File, name: str, *, samples: int) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ sanitiser checks them once more, and no HDF5 of the stranger's ever reaches it.
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import errno
 import gc
@@ -49,6 +50,9 @@ IMAGE_COPIES = 2
 MAX_FINDINGS = 200
 """Findings that are told one by one; the rest are counted."""
 
+CODECS = ("ascii", "latin-1")
+"""Python loads these from files when they are first used, when a child may open none."""
+
 REAP_S = 0.0005
 """Time between two looks at a child that has said all and must now end [s]."""
 
@@ -56,6 +60,8 @@ REAP_S = 0.0005
 def main() -> None:
     """Serve tasks until the channel closes."""
     channel = socket.socket(fileno=int(sys.argv[2]))
+    for codec in CODECS:
+        codecs.lookup(codec)
     gc.freeze()  # children share what is loaded already
     while True:
         try:

@@ -16,7 +16,7 @@ from typing import Self
 
 import runner
 from runner.harness import wire
-from schemas.findings import refuse
+from schemas.findings import ContractError, refuse
 
 PROGRAM = """
 import sys
@@ -57,12 +57,24 @@ class Reading:
 
 
 class Reader:
-    """A warmed process that forks a child for each file. Use it in a `with` block."""
+    """A warmed process that forks a child for each file. Use it in a `with` block.
+
+    Args:
+        program: what it runs.
+    """
+
+    def __init__(self, program: str = PROGRAM) -> None:
+        self._program = program
 
     def __enter__(self) -> Self:
+        """Start it.
+
+        Raises:
+            ContractError: INTERNAL, it does not start.
+        """
         self._channel, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()
-        command = [sys.executable, "-I", "-c", PROGRAM, str(ROOT), str(theirs.fileno())]
+        command = [sys.executable, "-I", "-c", self._program, str(ROOT), str(theirs.fileno())]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -74,10 +86,10 @@ class Reader:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
-        except OSError:
+        except OSError as error:
             self._channel.close()
             self._errors.close()
-            raise
+            raise _broken(f"it does not start: {error}") from error
         finally:
             theirs.close()
         return self
@@ -113,11 +125,17 @@ class Reader:
         except (EOFError, OSError) as error:
             self._errors.seek(0)
             said = self._errors.read(4000).decode("utf-8", "replace").strip()
-            raise refuse(
-                "INTERNAL",
-                "reader of result files",
-                expected="an answer",
-                found=f"{type(error).__name__}: {error}; it said: {said or 'nothing'}",
-                hint="check that this Python can import stem4d, and that the machine has memory",
+            raise _broken(
+                f"{type(error).__name__}: {error}; it said: {said or 'nothing'}"
             ) from error
         return Reading(wire.Outcome.model_validate_json(outcome), answer)
+
+
+def _broken(found: str) -> ContractError:
+    return refuse(
+        "INTERNAL",
+        "reader of result files",
+        expected="an answer",
+        found=found,
+        hint="check that this Python can import stem4d, and that the machine has memory",
+    )

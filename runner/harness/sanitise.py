@@ -12,13 +12,12 @@ import errno
 import hmac
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGXCPU, Signals
+from signal import SIGXCPU
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -38,7 +37,7 @@ from runner.files.rules import expected_of, image_fault, spec_fault
 from runner.harness import wire
 from runner.harness.reader import Reader, Reading
 from runner.harness.seal import check_key, seal_path, write_seal
-from schemas.base import StrictJSONError, record_from_json
+from schemas.base import RecordT, StrictJSONError, json_text, record_from_json
 from schemas.findings import Blame, ContractError, Finding, finding, refuse
 from schemas.limits import SanitiserLimits
 from schemas.result import MAX_RESULT_BYTES, Provenance, ResultAttrs, RunInfo
@@ -94,22 +93,34 @@ def sanitise(
         hmac_key: key of a seal beside the canonical file; None makes no seal.
 
     Raises:
-        ContractError: the challenge file cannot be read, or the canonical one cannot be written.
-        ValueError: the key is too short.
+        ContractError: the challenge file cannot be read, the canonical one cannot be written, or
+            the reader does not start.
+        ValueError: the key is too short, or the result would be overwritten.
     """
     with Sanitiser(challenge_view, limits) as sanitiser:
         return sanitiser.judge(result, canonical, nonce=nonce, hmac_key=hmac_key)
 
 
 class Sanitiser:
-    """Judges many results of one challenge with one warmed reader. Use it in a `with` block."""
+    """Judges many results of one challenge with one warmed reader. Use it in a `with` block.
 
-    def __init__(self, challenge_view: Path, limits: SanitiserLimits = SanitiserLimits()) -> None:
+    Args:
+        challenge_view: the file that the containers were given.
+        limits: what the process that reads a file may use.
+        reader: what starts that process; None starts the usual one.
+    """
+
+    def __init__(
+        self,
+        challenge_view: Path,
+        limits: SanitiserLimits = SanitiserLimits(),
+        reader: Reader | None = None,
+    ) -> None:
         with open_challenge(challenge_view) as challenge:
             self._expected = expected_of(challenge)
         self._input_sha256 = sha256_of(challenge_view)
         self._limits = limits
-        self._reader = Reader()
+        self._reader = reader or Reader()
 
     def __enter__(self) -> Self:
         self._reader.__enter__()
@@ -135,13 +146,15 @@ class Sanitiser:
         begin = time.monotonic()
         if hmac_key is not None:
             check_key(hmac_key)
+        if canonical.exists() and _same_place(canonical, result):
+            raise ValueError(f"{canonical} would overwrite the result itself")
         canonical.unlink(missing_ok=True)
         seal_path(canonical).unlink(missing_ok=True)
         peak_mib = 0.0
         try:
             with (
                 _opened(result) as file,
-                tempfile.TemporaryFile(dir=canonical.parent) as images,
+                os.fdopen(os.memfd_create("images"), "rb") as images,
             ):
                 task = wire.Task(name=result.name, expected=self._expected, limits=self._limits)
                 reading = self._reader.read(task, file, images.fileno())
@@ -182,6 +195,11 @@ def _refused(findings: tuple[Finding, ...], peak_mib: float, begin: float) -> Sa
         child_peak_mib=peak_mib,
         seconds=time.monotonic() - begin,
     )
+
+
+def _same_place(one: Path, two: Path) -> bool:
+    """Whether two paths name one file, by their folders alone: no link of a stranger counts."""
+    return one.name == two.name and one.parent.samefile(two.parent)
 
 
 # --- the file as the container left it ------------------------------------------------------------
@@ -258,7 +276,7 @@ def _believable(task: wire.Task, reading: Reading) -> wire.Answer:
     if outcome.exit_code == wire.OUT_OF_MEMORY:
         raise _unreadable(task.name, f"more than {limits.memory_mib} MiB of memory")
     if outcome.exit_code < 0:
-        raise _unreadable(task.name, f"the reader ended by {Signals(-outcome.exit_code).name}")
+        raise _unreadable(task.name, f"the reader ended by signal {-outcome.exit_code}")
     if outcome.exit_code != 0:
         raise _unreadable(task.name, f"the reader ended with exit code {outcome.exit_code}")
     try:
@@ -281,9 +299,9 @@ def _rebuilt(task: wire.Task, answer: wire.Answer, images: BinaryIO) -> ResultFi
             raise _unreadable(task.name, "neither answers nor a reason")
         return None
     try:
-        attrs = record_from_json(ResultAttrs, answer.attrs)
-        provenance = record_from_json(Provenance, answer.provenance)
-        run_info = None if answer.run_info is None else record_from_json(RunInfo, answer.run_info)
+        attrs = _record(ResultAttrs, answer.attrs)
+        provenance = _record(Provenance, answer.provenance)
+        run_info = None if answer.run_info is None else _record(RunInfo, answer.run_info)
     except (StrictJSONError, ValidationError) as error:
         raise _unreadable(task.name, f"records that are none: {explain(error)[:500]}") from error
     samples = {}
@@ -305,6 +323,14 @@ def _rebuilt(task: wire.Task, answer: wire.Answer, images: BinaryIO) -> ResultFi
     if len(samples) < len(task.expected) and not answer.findings:
         raise _unreadable(task.name, "samples are left out without a reason")
     return ResultFile(attrs, provenance, run_info, samples)
+
+
+def _record(model: type[RecordT], text: str) -> RecordT:
+    """A record from its canonical JSON: other JSON of it might be too long to be written."""
+    record = record_from_json(model, text)
+    if json_text(record) != text:
+        raise StrictJSONError("not the canonical JSON")
+    return record
 
 
 def _of_another_run(

@@ -79,6 +79,26 @@ def check_seal(canonical: Path, key: bytes) -> Seal:
     return seal
 
 
+def read_key(path: Path) -> bytes:
+    """The organiser's key from a file; line ends after it do not count.
+
+    Raises:
+        ContractError: USAGE, no such file, or too short a key.
+    """
+    try:
+        key = path.read_bytes().rstrip(b"\r\n")
+        check_key(key)
+    except (OSError, ValueError) as error:
+        raise refuse(
+            "USAGE",
+            str(path),
+            expected=f"a file with a secret key of at least {MIN_KEY_BYTES} bytes",
+            found=explain(error),
+            hint="make one: `openssl rand -hex 32 > KEYFILE`, and let nobody else read it",
+        ) from error
+    return key
+
+
 def check_key(key: bytes) -> None:
     """Refuse a key that is too short.
 

@@ -28,7 +28,6 @@ from schemas import (
     SampleRun,
 )
 from schemas.base import MAX_JSON_BYTES, json_text
-from schemas.result import MAX_RESULT_BYTES
 from tests.helpers.damage import Damage, drop, garble_chunk, poke, put, put_bytes
 from tests.runner.small import SIDE, Answers, SmallChallenge
 
@@ -359,16 +358,6 @@ def test_what_is_no_hdf5(
         result, findings = read(place, small_challenge)
         assert result is None
         assert [entry.code for entry in findings] == [code]
-
-
-def test_a_file_too_large_is_not_read(
-    damaged_result: BadResult, small_challenge: SmallChallenge
-) -> None:
-    path = damaged_result(lambda _: None)
-    os.truncate(path, MAX_RESULT_BYTES + 1)
-    result, findings = read(path, small_challenge)
-    assert result is None
-    assert [entry.code for entry in findings] == ["RESULT_TOO_LARGE"]
 
 
 def test_a_result_s_findings_are_the_result_s(

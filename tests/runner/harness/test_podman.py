@@ -117,7 +117,7 @@ def test_limits_hold(run: Run, command: str, limits: dict[str, float], expected:
 
 
 def test_memory_ends(run: Run) -> None:
-    """Podman 4.3 does not tell why on control groups of the first version; it does on the second."""
+    """The limit holds; podman 4.3 does not tell why on control groups of the first version."""
     ended = run("python3 -c 'bytearray(1 << 30)'")
     assert ended.exit_code == 137
     assert codes(ended) == (["OUT_OF_MEMORY"] if ended.oom else ["ALGORITHM_FAILED"])
