@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,6 +44,9 @@ ENGINE_ERRORS = (DockerException, RequestException, OSError)
 
 GONE = (404, 409)
 """HTTP status of a container that is not there, and of one that is not running or being removed."""
+
+GONE_LOOKS, GONE_LOOK_S = 50, 0.2
+"""How often, and how far apart [s], a container is looked for that is being removed."""
 
 NOT_EXECUTABLE = (126, 127)
 """Exit codes of a container whose first process could not be started (as a shell has them)."""
@@ -209,12 +213,25 @@ class DockerEngine(Engine):
                 self._api.remove_container(container, force=True, v=True)
             except NotFound:
                 return
+            except APIError as error:
+                # Another harness that tidies up has begun to remove it.
+                if error.status_code not in GONE or not self._gone_soon(container):
+                    raise
 
     def labelled(self, label: str) -> dict[str, str]:
         """`docker ps --all --filter label=...`."""
         with _doing("looking for containers"):
             found = self._api.containers(all=True, filters={"label": label})
         return {entry["Id"]: entry["Labels"][label] for entry in found}
+
+    def _gone_soon(self, container: str) -> bool:
+        for _ in range(GONE_LOOKS):
+            try:
+                self._api.inspect_container(container)
+            except NotFound:
+                return True
+            time.sleep(GONE_LOOK_S)
+        return False
 
     def _inspect(self, container: str) -> dict[str, Any]:
         """The engine's word on a container; an engine that is busy is asked again."""

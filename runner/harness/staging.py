@@ -88,23 +88,19 @@ def staged(challenge: Path, root: Path, limits: ResourceLimits) -> Iterator[Stag
     try:
         try:
             staging = _filled(folder, challenge, limits)
-            try:
-                yield staging
-            finally:
-                os.close(staging.room.beneath)
         except OSError as error:
             raise output_error(folder, error) from error
+        try:
+            yield staging
+        finally:
+            os.close(staging.room.beneath)
     finally:
         _remove(folder)
 
 
 def remove_abandoned(root: Path) -> int:
     """Remove what runs of dead processes left below `root`; returns how many there were."""
-    abandoned = [
-        folder
-        for folder in root.glob(f"{PREFIX}*")
-        if (owner := folder / OWNER_NAME).is_file() and is_dead(owner.read_text(encoding="utf-8"))
-    ]
+    abandoned = [folder for folder in root.glob(f"{PREFIX}*") if is_dead(_owner_of(folder))]
     for folder in abandoned:
         _remove(folder)
     return len(abandoned)
@@ -171,6 +167,14 @@ def _why_not(info: os.stat_result, most_bytes: int) -> Refused | None:
     if info.st_size > most_bytes:
         return Refused("RESULT_TOO_LARGE", f"{info.st_size} bytes")
     return None
+
+
+def _owner_of(folder: Path) -> str:
+    """Whose a folder is; "" where it cannot be seen: another user's, or gone by now."""
+    try:
+        return (folder / OWNER_NAME).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _filled(folder: Path, source: Path, limits: ResourceLimits) -> Staging:

@@ -175,7 +175,10 @@ class FakeEngine(Engine):
         self._called("start")
         entry = self._read(container)
         self._write(container, {**entry, "status": "running"})
-        exit_code = self._image(entry["image"]).program(self._inside[container])
+        try:
+            exit_code = self._image(entry["image"]).program(self._inside[container])
+        except OSError:  # no space, say: a program of a real container would end of it
+            exit_code = 1
         self._write(container, {**entry, "status": "running", "exit_code": exit_code})
 
     def state(self, container: str) -> ContainerState:

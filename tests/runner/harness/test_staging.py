@@ -86,6 +86,20 @@ class TestFolder:
             assert staging.challenge.exists()
         assert list(root.iterdir()) == [stranger]
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+    def test_folders_of_other_users_are_left_alone(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            root = Path(name)
+            root.chmod(0o777)
+            (root / "stem4d-other").mkdir(mode=0o700)
+            (root / "stem4d-other" / OWNER_NAME).write_text("x")
+            (root / "stem4d-beginning").mkdir()
+            os.seteuid(1000)
+            try:
+                assert remove_abandoned(root) == 0
+            finally:
+                os.seteuid(0)
+
 
 class TestUsage:
     def test_bytes_and_names(self, tmp_path: Path) -> None:
