@@ -66,7 +66,7 @@ class TestWithEngine:
 
     def test_what_is_asked_for_is_applied(self, make_job: MakeJob) -> None:
         probe = (
-            "id -u; cat /input/challenge.h5 >&2; echo; ls /sys/class/net;"
+            "{ echo; cat /input/challenge.h5; echo; } >&2; id -u; ls /sys/class/net;"
             " grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status;"
             " touch /root-is-open 2>/dev/null && echo open;"
             " echo 'echo exec' > /tmp/x; chmod +x /tmp/x; /tmp/x;"
