@@ -127,6 +127,7 @@ def fuzz(tries: int, seed: int, keep: Path, say: Callable[[str], None] = lambda 
                     (keep / f"{seed}-{number}.h5").write_bytes(content)
                     words = traceback.format_exc(limit=-3).strip()
                     report.failures.append(f"file {seed}-{number}, {mutation.__name__}: {words}")
+                    say(report.failures[-1])
                 if (number + 1) % SHOWN_EVERY == 0:
                     report.seconds = time.monotonic() - begin
                     say(report.text().splitlines()[0] + f", {len(report.failures)} failures")

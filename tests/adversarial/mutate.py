@@ -6,7 +6,9 @@ the damages of the corpus, or write JSON that is nearly right.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +19,10 @@ import h5py
 
 from tests.adversarial.files.corpus import CASES
 from tests.adversarial.files.workshop import Workshop
+from tests.helpers.damage import Damage
+
+LONGEST_DAMAGE_S = 20
+"""After this time [s] a damage that goes round in circles is ended."""
 
 LARGEST_SEED = 1 << 20
 """Files of the corpus up to this size [bytes] are seeds."""
@@ -120,17 +126,23 @@ def moved_block(rng: random.Random, stock: Stock) -> bytes:
 
 
 def mixed_damage(rng: random.Random, stock: Stock) -> bytes:
-    """Two or three damages of the corpus in one file."""
+    """Two or three damages of the corpus in one file.
+
+    Made in a process of its own: writing one damage over another has crashed HDF5 itself. What it
+    leaves behind then is one more damaged file.
+    """
     path = stock.shop.copy()
-    with h5py.File(path, "r+") as file:
-        for damages in rng.sample(DAMAGES, rng.choice((2, 2, 3))):
-            # One damage may have removed what the next one needs, or lead in a circle.
-            with suppress(Exception):
-                for damage in damages:
-                    damage(file)
+    chosen = rng.sample(DAMAGES, rng.choice((2, 2, 3)))
+    maker = os.fork()
+    if maker == 0:
+        try:
+            _damage(path, chosen)
+        finally:
+            os._exit(0)
+    os.waitpid(maker, 0)
     content = bytearray(path.read_bytes())
     _clear(path)
-    if rng.random() < 0.3:
+    if content and rng.random() < 0.3:
         content[_place(rng, content)] ^= 1 << rng.randrange(8)
     return bytes(content)
 
@@ -192,6 +204,16 @@ def _loosened(rng: random.Random, text: str) -> str:
                 place = rng.choice(digits)
                 text = text[:place] + rng.choice("0123456789.eE-+") + text[place + 1 :]
     return text[: 1 << 18]
+
+
+def _damage(path: Path, chosen: Sequence[Sequence[Damage]]) -> None:
+    signal.alarm(LONGEST_DAMAGE_S)
+    with h5py.File(path, "r+") as file:
+        for damages in chosen:
+            # One damage may have removed what the next one needs, or lead in a circle.
+            with suppress(Exception):
+                for damage in damages:
+                    damage(file)
 
 
 def _place(rng: random.Random, content: bytearray) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 IN_ACCESS, IN_OPEN = 0x1, 0x20
@@ -14,7 +14,7 @@ IN_NONBLOCK = os.O_NONBLOCK
 
 @contextmanager
 def watched(*paths: Path) -> Iterator[Callable[[], bool]]:
-    """Gives a function that tells whether any of the files has been opened or read by now."""
+    """Gives a function: has any of the files been opened or read since it was last called?"""
     libc = ctypes.CDLL(None, use_errno=True)
     queue = libc.inotify_init1(IN_NONBLOCK)
     assert queue >= 0, os.strerror(ctypes.get_errno())
@@ -24,10 +24,11 @@ def watched(*paths: Path) -> Iterator[Callable[[], bool]]:
             assert watch >= 0, os.strerror(ctypes.get_errno())
 
         def touched() -> bool:
-            try:
-                return bool(os.read(queue, 4096))
-            except BlockingIOError:
-                return False
+            seen = False
+            with suppress(BlockingIOError):  # nothing more has happened
+                while os.read(queue, 1 << 16):
+                    seen = True
+            return seen
 
         yield touched
     finally:

@@ -541,6 +541,8 @@ ITEMS = [
     damage(
         "attribute of references", "RESULT_ATTRIBUTE", put(SPEC, np.array([None], h5py.ref_dtype))
     ),
+    damage("attribute of one number", "RESULT_ATTRIBUTE", put("sample_00@diagnostics", 3.0)),
+    damage("attribute of a hundred bytes", "RESULT_ATTRIBUTE", put(SPEC, np.void(bytes(100)))),
     damage("attribute of numbers", "RESULT_ATTRIBUTE", put(SPEC, np.arange(3.0))),
     damage("attribute without a value", "RESULT_ATTRIBUTE", put(SPEC, h5py.Empty("f4"))),
     damage("another sample", "RESULT_SAMPLE_UNKNOWN", put("sample_07", IMAGE), samples=BOTH),

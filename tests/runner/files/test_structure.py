@@ -60,7 +60,9 @@ def test_a_part_of_several_files(version: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"", SIGNATURE, b"PK\x03\x04" + bytes(60), superblock(0)[1:], superblock(4)]
+    "head",
+    [b"", SIGNATURE, b"PK\x03\x04" + bytes(60), superblock(0)[1:], superblock(4)],
+    ids=["nothing", "the signature alone", "a zip", "from its second byte", "version 4"],
 )
 def test_what_is_no_superblock(head: bytes) -> None:
     with pytest.raises(ContractError) as failure:
