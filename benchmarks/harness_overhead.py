@@ -107,8 +107,8 @@ def table(found: dict[str, dict[str, float]], repeats: int) -> str:
     lines += [
         "",
         "Overhead: pre-flight, run and sanitise, less the bare run of the same turn. Around the"
-        " container: the same less the time from its start to its end, which a busy machine disturbs"
-        " less; a bare run has some of it too.",
+        " container: the same less the time from its start to its end, which a busy machine"
+        " disturbs less; a bare run has some of it too.",
     ]
     return "\n".join(lines)
 

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,29 +187,19 @@ BREAKS = (
 )
 
 
-def noticed_by(broken: Break, tree: Path) -> list[str]:
-    """Names of tests that fail in a tree with this break; the tree is mended afterwards."""
-    path = tree / broken.file
-    whole = path.read_text(encoding="utf-8")
-    text = whole
-    for old, new in broken.changes:
-        if old not in text:
-            raise SystemExit(f"{broken.name}: {broken.file} no longer says {old!r}")
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        *TESTS,
-    ]
+def noticed_by(broken: Sequence[Break], tree: Path, tests: Sequence[str]) -> list[str]:
+    """Names of tests that fail in a tree with these breaks; the tree is mended afterwards."""
+    whole = {entry.file: (tree / entry.file).read_text(encoding="utf-8") for entry in broken}
+    for entry in broken:
+        text = (tree / entry.file).read_text(encoding="utf-8")
+        for old, new in entry.changes:
+            if old not in text:
+                raise SystemExit(f"{entry.name}: {entry.file} no longer says {old!r}")
+            text = text.replace(old, new)
+        (tree / entry.file).write_text(text, encoding="utf-8")
     try:
         run = subprocess.run(
-            command,
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
             cwd=tree,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
@@ -219,15 +210,18 @@ def noticed_by(broken: Break, tree: Path) -> list[str]:
     except subprocess.TimeoutExpired:
         return ["(the tests never end)"]
     finally:
-        path.write_text(whole, encoding="utf-8")
+        for name, text in whole.items():
+            (tree / name).write_text(text, encoding="utf-8")
     return re.findall(r"^(?:FAILED|ERROR) \S+::(.*?)(?: - .*)?$", run.stdout, re.MULTILINE)
 
 
-def main() -> int:
-    """Try all breaks, or those whose name holds a word."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("word", nargs="?", default="")
-    chosen = [entry for entry in BREAKS if parser.parse_args().word in entry.name]
+def try_all(breaks: Sequence[tuple[Break, ...]], tests: Callable[[str], Sequence[str]]) -> int:
+    """Try breaks, each of one or more places under one name; returns how many went unnoticed.
+
+    Args:
+        breaks: what is broken.
+        tests: from a break's name to the tests that are asked.
+    """
     survived = 0
     with tempfile.TemporaryDirectory(prefix="stem4d-mutations-") as folder:
         tree = Path(folder)
@@ -235,13 +229,23 @@ def main() -> int:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
             copy(ROOT / name, tree / name)
         print("| broken | where | noticed by |\n|---|---|---|")
-        for entry in chosen:
-            tests = noticed_by(entry, tree)
-            survived += not tests
-            names = ", ".join(f"`{test}`" for test in tests) or "**nothing**"
-            print(f"| {entry.name} | `{Path(entry.file).name}` | {names} |", flush=True)
-    print(f"\n{len(chosen)} broken, {len(chosen) - survived} noticed")
-    return 1 if survived else 0
+        for places in breaks:
+            name = places[0].name
+            noticed = noticed_by(places, tree, tests(name))
+            survived += not noticed
+            where = ", ".join(f"`{Path(entry.file).name}`" for entry in places)
+            names = ", ".join(f"`{test}`" for test in noticed) or "**nothing**"
+            print(f"| {name} | {where} | {names} |", flush=True)
+    print(f"\n{len(breaks)} broken, {len(breaks) - survived} noticed")
+    return survived
+
+
+def main() -> int:
+    """Try all breaks, or those whose name holds a word."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("word", nargs="?", default="")
+    chosen = [(entry,) for entry in BREAKS if parser.parse_args().word in entry.name]
+    return 1 if try_all(chosen, lambda _: TESTS) else 0
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ LIMITS = ResourceLimits(
 GVISOR_LIMITS = LIMITS.model_copy(update={"runtime": "runsc", "wall_s": 15.0, "pids": 128})
 """gVisor takes seconds to start a Python and its modules, and has threads of its own."""
 
+OUT = "hidden-truth"
+"""Folder of an evaluation: words that oracle_seeker would find if the container saw any path."""
+
 LOOSE = "runsc-loose"
 """gVisor with --ignore-cgroups, as machines have it where it can set none (.ci/run)."""
 
@@ -59,7 +62,7 @@ Evaluate = Callable[..., Verdict]
 
 @pytest.fixture(scope="session")
 def hidden(tmp_path_factory: pytest.TempPathFactory) -> SmallTier:
-    return write_small_tier(tmp_path_factory.mktemp("tier"), "hidden")
+    return write_small_tier(tmp_path_factory.mktemp("hidden-truth"), "hidden")
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +137,7 @@ def evaluate(
             image=image_of(case),
             challenge=hidden.challenge,
             truth=hidden.truth,
-            out=tmp_path / "out",
+            out=tmp_path / OUT,
             limits=limits,
             staging=tmp_path / "staging",
             timing=TIMING,

@@ -15,7 +15,7 @@ from runner.scoring.metrics import residual
 from schemas.evaluation import RunFacts, State, Verdict
 from schemas.findings import Blame
 from schemas.spec import MismatchSpec
-from tests.adversarial.containers.conftest import GVISOR_LIMITS, LIMITS, LOOSE
+from tests.adversarial.containers.conftest import GVISOR_LIMITS, LIMITS, LOOSE, OUT
 from tests.adversarial.containers.corpus import BASELINES, HOSTILE, IMAGES, Case
 from tests.runner.small import SmallTier
 
@@ -34,11 +34,11 @@ def codes(verdict: Verdict) -> tuple[str, ...]:
 
 
 def told(folder: Path) -> str:
-    return "".join(path.read_text() for path in (folder / "out" / "participant").iterdir())
+    return "".join(path.read_text() for path in (folder / OUT / "participant").iterdir())
 
 
 def log_of(folder: Path) -> str:
-    path = folder / "out" / "organiser" / "run-1" / "log.txt"
+    path = folder / OUT / "organiser" / "run-1" / "log.txt"
     return path.read_text() if path.exists() else ""
 
 
@@ -140,7 +140,7 @@ class TestBaselines:
         facts = next(r.facts for r in under.stages if isinstance(r.facts, RunFacts))
         assert facts.applied["runtime"] == "runsc"
         assert set(facts.not_enforced) >= {"cpus"} or not facts.not_enforced
-        (tmp_path / "out").rename(tmp_path / "gvisor")
+        (tmp_path / OUT).rename(tmp_path / "gvisor")
         assert evaluate(case).identity == under.identity
 
 
