@@ -2,6 +2,19 @@
 
 from schemas.base import CONTRACT_VERSION, VARIANT, Record, json_text, record_from_json
 from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
+from schemas.evaluation import (
+    CodeLine,
+    ParticipantReport,
+    PreflightFacts,
+    RepeatFacts,
+    RunFacts,
+    SampleDifference,
+    SanitiseFacts,
+    ScoreFacts,
+    StageRecord,
+    StripFacts,
+    Verdict,
+)
 from schemas.findings import Blame, ContractError, ExitCode, Finding, finding, refuse
 from schemas.limits import ResourceLimits, SanitiserLimits
 from schemas.operator import OperatorAttrs
@@ -28,6 +41,17 @@ CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     Profile,
     SampleScore,
     ScoreCard,
+    PreflightFacts,
+    StripFacts,
+    RunFacts,
+    SanitiseFacts,
+    SampleDifference,
+    RepeatFacts,
+    ScoreFacts,
+    StageRecord,
+    Verdict,
+    CodeLine,
+    ParticipantReport,
 )
 """Every record of the contract, in the order in which `stem4d schema` prints them."""
 
