@@ -138,7 +138,9 @@ class Verdict(Record):
     score: float | None = quantity("", "score of the tier; none: not scored", ge=0.0, le=1.0)
     counts_against_quota: bool = Field(description="whether the attempt counts")
     identity: str | None = Field(description="sha256 of the canonical result")
-    findings: tuple[Finding, ...] = Field(description="everything that is wrong, in the order of the stages")
+    findings: tuple[Finding, ...] = Field(
+        description="everything that is wrong, in the order of the stages"
+    )
     stages: tuple[StageRecord, ...] = Field(description="every stage that came to an end")
 
     @property

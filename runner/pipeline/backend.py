@@ -13,7 +13,7 @@ from runner.files.result import RESULT_NAME
 from runner.harness.docker_engine import connect
 from runner.harness.log import LogSink
 from runner.harness.options import Job
-from runner.harness.sandbox import run_container
+from runner.harness.sandbox import RESOURCES, run_container
 from schemas.findings import ContractError, Finding
 from schemas.limits import ResourceLimits
 
@@ -72,7 +72,7 @@ class ContainerBackend:
         """Run the image on a challenge file."""
         job = Job(self.image, challenge, output, self.limits, algorithm, seed)
         with connect() as engine:
-            run = run_container(engine, job, on_log=self.on_log)
+            run = run_container(engine, job, on_log=self.on_log, may_miss=RESOURCES)
         result = output / RESULT_NAME
         return Execution(result if result in run.outputs else None, run.seconds, run.findings)
 

@@ -17,9 +17,11 @@ from runner.files.result import PROGRESS_NAME, RESULT_NAME, ResultFile, read_res
 from runner.harness.engine import Engine
 from runner.harness.log import LogSink
 from runner.harness.options import Job
+from runner.harness.outcome import as_a_failure
 from runner.harness.preflight import preflight
-from runner.harness.sandbox import Timing, as_a_failure, run_container
+from runner.harness.sandbox import run_container
 from runner.harness.sanitise import sanitise
+from runner.harness.watch import Timing
 from runner.pipeline.repeat import differences
 from runner.pipeline.views import require_truth
 from runner.scoring.score import score_result

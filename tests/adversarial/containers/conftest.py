@@ -12,7 +12,7 @@ import pytest
 
 from runner.files.hdf5 import sha256_of
 from runner.harness.docker_engine import DockerEngine, connect
-from runner.harness.sandbox import Timing
+from runner.harness.watch import Timing
 from runner.pipeline.evaluate import Evaluation
 from runner.pipeline.stages import Plan
 from runner.tiers.strip import strip
@@ -52,6 +52,7 @@ DOCKERFILE = """\
 FROM {image}
 USER root
 RUN cp /bin/dash /app/root-shell && chmod 4755 /app/root-shell
+RUN mkdir -m 777 /open
 COPY attack.py truth.json earlier.h5 /app/
 USER 1000:1000
 ENTRYPOINT ["python", "/app/attack.py"]

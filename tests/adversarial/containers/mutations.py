@@ -16,6 +16,8 @@ from tests.adversarial.mutations import Break, one, try_all
 ENGINE = "runner/harness/docker_engine.py"
 OPTIONS = "runner/harness/options.py"
 SANDBOX = "runner/harness/sandbox.py"
+WATCH = "runner/harness/watch.py"
+OUTCOME = "runner/harness/outcome.py"
 STAGING = "runner/harness/staging.py"
 ROOM = "runner/harness/room.py"
 OWNER = "runner/harness/owner.py"
@@ -116,177 +118,139 @@ IN_THE_CONTAINER: tuple[tuple[Break, ...], ...] = (
 )
 """Noticed by the images of the corpus."""
 
-IN_THE_HARNESS: tuple[tuple[Break, ...], ...] = (
-    (one("nothing is read back", OPTIONS, "if applied.get(name) != value", "if False"),),
-    (
-        one(
-            "a false option is started all the same",
-            SANDBOX,
-            "    if missing:\n        return run\n",
-            "",
-        ),
+IN_THE_HARNESS: tuple[Break, ...] = (
+    one("nothing is read back", OPTIONS, "if applied.get(name) != value", "if False"),
+    one(
+        "a false option is started all the same",
+        SANDBOX,
+        "if set(missing) <= set(may_miss):",
+        "if True:",
     ),
-    (
-        one(
-            "links are followed when it is copied out",
-            STAGING,
-            " | os.O_NOFOLLOW | os.O_NONBLOCK",
-            "",
-        ),
+    one(
+        "links are followed when it is copied out",
+        STAGING,
+        " | os.O_NOFOLLOW | os.O_NONBLOCK",
+        "",
     ),
-    (one("a second name", STAGING, "info.st_nlink != 1", "False"),),
-    (one("pipes and devices", STAGING, "if not stat.S_ISREG(info.st_mode):", "if False:"),),
-    (one("root reads what others may not", STAGING, "not info.st_mode & stat.S_IROTH", "False"),),
-    (
-        one(
-            "holes count as nothing",
-            STAGING,
-            "total += max(info.st_size, info.st_blocks * BLOCK_BYTES)",
-            "total += info.st_blocks * BLOCK_BYTES",
-        ),
+    one("a second name", STAGING, "info.st_nlink != 1", "False"),
+    one("pipes and devices", STAGING, "if not stat.S_ISREG(info.st_mode):", "if False:"),
+    one("root reads what others may not", STAGING, "not info.st_mode & stat.S_IROTH", "False"),
+    one(
+        "holes count as nothing",
+        STAGING,
+        "total += max(info.st_size, info.st_blocks * BLOCK_BYTES)",
+        "total += info.st_blocks * BLOCK_BYTES",
     ),
-    (
-        one(
-            "kept space counts as nothing",
-            STAGING,
-            "total += max(info.st_size, info.st_blocks * BLOCK_BYTES)",
-            "total += info.st_size",
-        ),
+    one(
+        "kept space counts as nothing",
+        STAGING,
+        "total += max(info.st_size, info.st_blocks * BLOCK_BYTES)",
+        "total += info.st_size",
     ),
-    (
-        one(
-            "closed folders are overlooked",
-            STAGING,
-            "return Usage(0, 0, hidden=True)",
-            "return Usage(0, 0, hidden=False)",
-        ),
+    one(
+        "closed folders are overlooked",
+        STAGING,
+        "return Usage(0, 0, hidden=True)",
+        "return Usage(0, 0, hidden=False)",
     ),
-    (
-        one(
-            "the count of files never ends",
-            STAGING,
-            "            if files > most_files:\n                break\n",
-            "",
-        ),
+    one(
+        "the count of files never ends",
+        STAGING,
+        "            if files > most_files:\n                break\n",
+        "",
     ),
-    (
-        one(
-            "the wall time",
-            SANDBOX,
-            "now - self._begun > self._limits.wall_s",
-            "now - self._begun > 60",
-        ),
+    one(
+        "the wall time",
+        WATCH,
+        "now - self._begun > self._limits.wall_s",
+        "now - self._begun > 60",
     ),
-    (one("SIGKILL is never sent", SANDBOX, '    watch.kill("SIGKILL")\n', ""),),
-    (one("SIGTERM is never sent", SANDBOX, '    watch.kill("SIGTERM")\n', ""),),
-    (one("the limit of a sample", SANDBOX, 'return "SAMPLE_TIMEOUT" if', "return None if"),),
-    (one("a run between two looks", SANDBOX, "    watch.look_once_more(log)\n", ""),),
-    (one("the flood of log", LOG, "return self._total > self._flood", "return False"),),
-    (
-        one(
-            "memory by the exit code",
-            SANDBOX,
-            "elif run.oom and run.exit_code != 0:",
-            "elif run.exit_code == 137:",
-        ),
+    one("SIGKILL is never sent", WATCH, '    watch.kill("SIGKILL")\n', ""),
+    one("SIGTERM is never sent", WATCH, '    watch.kill("SIGTERM")\n', ""),
+    one("the limit of a sample", WATCH, 'return "SAMPLE_TIMEOUT" if', "return None if"),
+    one("a run between two looks", SANDBOX, "    watch.look_once_more(log)\n", ""),
+    one("the flood of log", LOG, "return self._total > self._flood", "return False"),
+    one(
+        "memory by the exit code",
+        OUTCOME,
+        "elif run.oom and run.exit_code != 0:",
+        "elif run.exit_code == 137:",
     ),
-    (one("leftovers stay", SANDBOX, "if is_dead(owner)]", "if False]"),),
-    (
-        one(
-            "the living are taken for dead",
-            OWNER,
-            "return _started(owner.pid) != owner.started",
-            "return True",
-        ),
+    one("leftovers stay", SANDBOX, "if is_dead(owner)]", "if False]"),
+    one(
+        "the living are taken for dead",
+        OWNER,
+        "return _started(owner.pid) != owner.started",
+        "return True",
     ),
-    (
-        one(
-            "a number used again is the same process",
-            OWNER,
-            "return _started(owner.pid) != owner.started",
-            "return not _started(owner.pid)",
-        ),
+    one(
+        "a number used again is the same process",
+        OWNER,
+        "return _started(owner.pid) != owner.started",
+        "return not _started(owner.pid)",
     ),
-    (
-        one(
-            "other machines' are dead",
-            OWNER,
-            "return False  # another machine's",
-            "return True  # another machine's",
-        ),
+    one(
+        "other machines' are dead",
+        OWNER,
+        "return False  # another machine's",
+        "return True  # another machine's",
     ),
-    (
-        one(
-            "removed or not",
-            SANDBOX,
-            "            if attempt == REMOVE_ATTEMPTS:\n                raise\n",
-            "",
-        ),
+    one(
+        "removed or not",
+        SANDBOX,
+        "            if attempt == REMOVE_ATTEMPTS:\n                raise\n",
+        "",
     ),
-    (
-        one(
-            "the container writes beneath the mount",
-            ROOM,
-            "        if missed:",
-            "        if False:",
-        ),
+    one(
+        "the container writes beneath the mount",
+        ROOM,
+        "        if missed:",
+        "        if False:",
     ),
-    (one("the tag is run, not the id", STAGES, "image=image_id,", "image=plan.image,"),),
-    (one("the canonical file is not checked", STAGES, "!= known_sha256", "== ''"),),
-    (
-        one(
-            "names of samples tell",
-            STAGES,
-            "    if names != tuple(",
-            "    if False and names != tuple(",
-        ),
+    one("the tag is run, not the id", STAGES, "image=image_id,", "image=plan.image,"),
+    one("the canonical file is not checked", STAGES, "!= known_sha256", "== ''"),
+    one(
+        "names of samples tell",
+        STAGES,
+        "    if names != tuple(",
+        "    if False and names != tuple(",
     ),
-    (one("hidden is shown", VERDICT, "(Tier.PUBLIC.value, Tier.DEV.value)", "(*Tier,)"),),
-    (
-        one(
-            "the hidden score is not rounded",
-            VERDICT,
-            "HIDDEN_DECIMALS = 2",
-            "HIDDEN_DECIMALS = 12",
-        ),
+    one("hidden is shown", VERDICT, "(Tier.PUBLIC.value, Tier.DEV.value)", "(*Tier,)"),
+    one(
+        "the hidden score is not rounded",
+        VERDICT,
+        "HIDDEN_DECIMALS = 2",
+        "HIDDEN_DECIMALS = 12",
     ),
-    (
-        one(
-            "findings one by one",
-            VERDICT,
-            "sorted({entry.code for entry in findings})",
-            "[entry.code for entry in findings]",
-        ),
+    one(
+        "findings one by one",
+        VERDICT,
+        "sorted({entry.code for entry in findings})",
+        "[entry.code for entry in findings]",
     ),
-    (one("a stranger's fence", VERDICT, 'text.replace("```", "\'\'\'")', "text"),),
-    (one("a fault of ours is final", EVALUATE, "if outcome is not Outcome.FAULT:", "if True:"),),
-    (one("a fault of ours counts", EVALUATE, "counts and state is not State.FAULT", "True"),),
-    (
-        one(
-            "what was done is done again",
-            EVALUATE,
-            "self._earlier(step) or self._done(step)",
-            "self._done(step)",
-        ),
+    one("a stranger's fence", VERDICT, 'text.replace("```", "\'\'\'")', "text"),
+    one("a fault of ours is final", EVALUATE, "if outcome is not Outcome.FAULT:", "if True:"),
+    one("a fault of ours counts", EVALUATE, "counts and state is not State.FAULT", "True"),
+    one(
+        "what was done is done again",
+        EVALUATE,
+        "self._earlier(step) or self._done(step)",
+        "self._done(step)",
     ),
-    (
-        one(
-            "another evaluation is taken up",
-            EVALUATE,
-            "elif _earlier_plan(path) != stated:",
-            "elif False:",
-        ),
+    one(
+        "another evaluation is taken up",
+        EVALUATE,
+        "elif _earlier_plan(path) != stated:",
+        "elif False:",
     ),
-    (
-        one(
-            "the organiser's folder is open",
-            EVALUATE,
-            "self._private.chmod(0o700)",
-            "self._private.chmod(0o755)",
-        ),
+    one(
+        "the organiser's folder is open",
+        EVALUATE,
+        "self._private.chmod(0o700)",
+        "self._private.chmod(0o755)",
     ),
-    (one("one token for all runs", STAGES, "secrets.token_hex(NONCE_BYTES)", "'0' * 32"),),
-    (one("runs that differ", STAGES, "if found := differences(first, other):", "if found := ():"),),
+    one("one token for all runs", STAGES, "secrets.token_hex(NONCE_BYTES)", "'0' * 32"),
+    one("runs that differ", STAGES, "if found := differences(first, other):", "if found := ():"),
 )
 """Noticed without an engine."""
 
@@ -302,7 +266,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("word", nargs="?", default="")
     word = parser.parse_args().word
-    chosen = [e for e in (*IN_THE_CONTAINER, *IN_THE_HARNESS) if word in e[0].name]
+    breaks = (*IN_THE_CONTAINER, *((entry,) for entry in IN_THE_HARNESS))
+    chosen = [places for places in breaks if word in places[0].name]
     return 1 if try_all(chosen, tests_of) else 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from runner.harness.docker_engine import DockerEngine
-from runner.harness.sandbox import COUNTED
+from runner.harness.watch import COUNTED
 from runner.scoring.metrics import residual
 from schemas.evaluation import RunFacts, State, Verdict
 from schemas.findings import Blame

@@ -11,8 +11,10 @@ import pytest
 
 from runner.harness.docker_engine import connect as connect_docker
 from runner.harness.options import Job
+from runner.harness.outcome import ContainerRun
 from runner.harness.podman_engine import PodmanEngine, connect
-from runner.harness.sandbox import ContainerRun, Timing, run_container
+from runner.harness.sandbox import run_container
+from runner.harness.watch import Timing
 from schemas.findings import ContractError
 from schemas.limits import ResourceLimits
 

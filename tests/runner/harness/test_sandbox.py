@@ -13,8 +13,9 @@ import pytest
 
 from runner.harness.docker_engine import connect, engine_version
 from runner.harness.options import Job, docker_arguments, docker_command, options_of
-from runner.harness.sandbox import ContainerRun, Timing
+from runner.harness.outcome import ContainerRun
 from runner.harness.sandbox import run_container as run_in
+from runner.harness.watch import Timing
 from schemas.findings import Blame, ContractError, ExitCode
 from schemas.limits import ResourceLimits
 

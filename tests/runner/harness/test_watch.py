@@ -14,15 +14,10 @@ from pathlib import Path
 import pytest
 
 from runner.harness.options import ContainerOptions, Job, not_applied, options_of
+from runner.harness.outcome import ContainerRun, as_a_failure
 from runner.harness.owner import this_process
-from runner.harness.sandbox import (
-    REMOVE_ATTEMPTS,
-    ContainerRun,
-    Timing,
-    as_a_failure,
-    remove_leftovers,
-    run_container,
-)
+from runner.harness.sandbox import REMOVE_ATTEMPTS, RESOURCES, remove_leftovers, run_container
+from runner.harness.watch import Timing
 from schemas.findings import Blame, ContractError, ExitCode
 from schemas.limits import ResourceLimits
 from tests.helpers.fake_engine import FACTS, IMAGE, FakeEngine, FakeImage, Inside, fails_at
@@ -183,6 +178,20 @@ class TestReadBack:
         assert ended.not_applied == (option,)
         assert engine.calls["start"] == 0
         assert ended.outputs == ()
+
+    def test_one_s_own_submission_may_do_without_a_limit_and_is_warned(
+        self, engine_of: EngineOf, job: Job
+    ) -> None:
+        """An engine without swap accounting says -1, whatever it is asked."""
+        engine = engine_of(FakeImage(answers))
+        engine.misreports = {"memory_and_swap_bytes": -1}
+        with pytest.warns(UserWarning, match="memory_and_swap"):
+            ended = run_container(engine, job, may_miss=RESOURCES, timing=QUICK)
+        assert codes(ended) == []
+        assert ended.not_applied == ("memory_and_swap_bytes",)
+        engine.misreports = {"memory_and_swap_bytes": -1, "network": "bridge"}
+        ended = run_container(engine, job, may_miss=RESOURCES, timing=QUICK)
+        assert codes(ended) == ["PROTECTION_MISSING"]
 
     def test_an_option_that_is_not_told_does_not_hold(self, job: Job) -> None:
         options = options_of(job, runtime="runc")

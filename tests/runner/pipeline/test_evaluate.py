@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from runner.files.hdf5 import sha256_of
-from runner.harness.sandbox import Timing
+from runner.harness.watch import Timing
 from runner.pipeline.evaluate import Evaluation
 from runner.pipeline.stages import Plan
 from runner.scoring.score import score_result
