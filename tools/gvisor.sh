@@ -12,12 +12,17 @@ set -eu
 
 docker=${DOCKER:-docker}
 config=/etc/docker/daemon.json
-image=${PROBE_IMAGE:-stem4d-base:bookworm}
 name=${1:-runsc}
 [ $# -eq 0 ] || shift
 
 program=$(command -v runsc) || fail "needs runsc (apt install runsc)."
 "$docker" version >/dev/null 2>&1 || fail "no container engine answers ($docker version)."
+
+# Something to try it with: the first of these that the engine has.
+for image in stem4d:latest stem4d-base:bookworm python:3.11-slim-bookworm ""; do
+    "$docker" image inspect "$image" >/dev/null 2>&1 && break
+done
+[ -n "$image" ] || fail "the engine has no image to try it with (make image)."
 
 register() { # ARGUMENTS: into the engine's configuration, whatever else it holds
     python3 - "$config" "$name" "$program" "$@" <<'EOF'
@@ -35,7 +40,8 @@ EOF
 }
 
 works() {
-    "$docker" run --rm --network none --memory 256m --runtime "$name" "$image" true >/dev/null 2>&1
+    "$docker" run --rm --network none --memory 256m --entrypoint true --runtime "$name" "$image" \
+        >/dev/null 2>&1
 }
 
 set -- --network=none "$@"
@@ -43,7 +49,7 @@ register "$@"
 if ! works; then
     set -- "$@" --ignore-cgroups
     register "$@"
-    works || fail "no container runs; try: docker run --rm --runtime $name $image true"
+    works || fail "no container runs; try: docker run --rm --runtime $name --entrypoint true $image"
     say "gVisor sets no control groups here: memory and processes are counted, CPU time is not held."
 fi
 say "registered: $name is runsc $*"

@@ -94,9 +94,13 @@ def evaluate(
     from runner.cli.output import note, print_record
     from runner.harness.engines import open_engine
     from runner.harness.limits import load_limits
+    from runner.harness.seal import MIN_KEY_BYTES
     from runner.pipeline.evaluate import PARTICIPANT, Evaluation
     from runner.pipeline.stages import DEFAULT_STAGING, Plan
 
+    key = key_file.read_bytes() if key_file else None
+    if key is not None and len(key) < MIN_KEY_BYTES:
+        raise click.UsageError(f"--key: {len(key)} bytes, at least {MIN_KEY_BYTES} are needed")
     limits = load_limits(limits_file)
     if runtime is not None:
         limits = limits.model_copy(update={"runtime": runtime})
@@ -109,7 +113,7 @@ def evaluate(
         repeat=repeat,
         seed=seed,
         staging=staging or DEFAULT_STAGING,
-        hmac_key=key_file.read_bytes() if key_file else None,
+        hmac_key=key,
     )
     with open_engine(engine_name) as engine:
         evaluation = Evaluation(plan, engine)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from runner.files.hdf5 import sha256_of
+from runner.harness.seal import check_seal
 from runner.harness.watch import Timing
 from runner.pipeline.evaluate import Evaluation
 from runner.pipeline.stages import Plan
@@ -520,6 +521,22 @@ class TestCommand:
         self, call: Callable[..., object], image: FakeImage, code: ExitCode
     ) -> None:
         assert call(image).code == code  # type: ignore[attr-defined]
+
+    def test_a_short_key_is_found_before_anything_runs(
+        self, call: Callable[..., object], tmp_path: Path
+    ) -> None:
+        (tmp_path / "key").write_bytes(b"short")
+        done = call(FakeImage(), "--key", str(tmp_path / "key"))
+        assert done.code == ExitCode.USAGE  # type: ignore[attr-defined]
+        assert not (tmp_path / "out").exists()
+
+    def test_a_seal_lies_beside_the_canonical_result(
+        self, call: Callable[..., object], hidden: SmallTier, tmp_path: Path
+    ) -> None:
+        (tmp_path / "key").write_bytes(b"k" * 32)
+        call(FakeImage(writes(true_answers(hidden))), "--key", str(tmp_path / "key"))
+        canonical = tmp_path / "out" / "organiser" / "run-1" / "canonical.h5"
+        assert check_seal(canonical, b"k" * 32).sha256 == sha256_of(canonical)
 
     def test_a_runtime_that_is_not_there(self, call: Callable[..., object]) -> None:
         done = call(FakeImage(), "--runtime", "kata")
