@@ -202,7 +202,7 @@ IN_THE_HARNESS: tuple[Break, ...] = (
         "removed or not",
         SANDBOX,
         "            if attempt == REMOVE_ATTEMPTS:\n                raise\n",
-        "",
+        "            if attempt == REMOVE_ATTEMPTS:\n                return\n",
     ),
     one(
         "the container writes beneath the mount",
