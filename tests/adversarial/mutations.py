@@ -216,6 +216,8 @@ def noticed_by(broken: Sequence[Break], tree: Path, tests: Sequence[str]) -> lis
     finally:
         for name, text in whole.items():
             (tree / name).write_text(text, encoding="utf-8")
+    if run.returncode > 1:  # neither passed nor failed: a break that is none, or a machine's fault
+        raise SystemExit(f"{broken[0].name}: pytest ended with {run.returncode}\n{run.stdout}")
     return re.findall(r"^(?:FAILED|ERROR) \S+::(.*?)(?: - .*)?$", run.stdout, re.MULTILINE)
 
 
