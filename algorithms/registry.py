@@ -68,6 +68,30 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.baseline:CpuBaseline",
             "centre of mass, integrated (iDPC); linear, one pass",
         ),
+        "virtual-detector": Entry(
+            "algorithms.reconstructors.virtual_detector:VirtualDetector",
+            "bright field of the disk's inner half, its contrast transfer undone; linear",
+        ),
+        "annular-bright-field": Entry(
+            "algorithms.reconstructors.virtual_detector:AnnularBrightField",
+            "the disk's outer half, its contrast transfer undone; linear",
+        ),
+        "annular-dark-field": Entry(
+            "algorithms.reconstructors.virtual_detector:AnnularDarkField",
+            "what is scattered out of the disk, the probe's blur undone",
+        ),
+        "com": Entry(
+            "algorithms.reconstructors.com:CenterOfMass",
+            "centre-of-mass field, as arrows in the diagnostics; its charge density as image",
+        ),
+        "idpc": Entry(
+            "algorithms.reconstructors.idpc:Idpc",
+            "centre of mass, integrated, and the probe's blur undone; linear",
+        ),
+        "parallax": Entry(
+            "algorithms.reconstructors.parallax:Parallax",
+            "tilt-corrected bright field on the object's pixels, CTF undone; linear",
+        ),
         "ptychography": Entry(
             "algorithms.reconstructors.ptychography:Ptychography",
             "iterative phase retrieval on the counts' likelihood, known probe",
@@ -142,7 +166,8 @@ def parameters_of(plugin: object) -> dict[str, Any]:
             "calibrator": parameters_of(plugin.calibrator),
         }
     if dataclasses.is_dataclass(plugin) and not isinstance(plugin, type):
-        return {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin)}
+        values = {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin)}
+        return {name: parameters_of(value) or value for name, value in values.items()}
     return {}
 
 

@@ -20,7 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.base import Sample
-from algorithms.idpc import integrated_phase
+from algorithms.idpc import center_of_mass, integrate
+from algorithms.pixels import PixelStatistics
+from algorithms.reconstructors.idpc import Idpc
+from algorithms.reconstructors.parallax import Parallax
+from algorithms.tilted_images import TiltedImages
 from benchmarks.peers.adapters.exchange import Problem
 from benchmarks.peers.adapters.our_sample import sample_of
 from benchmarks.peers.environments import make_environment
@@ -52,15 +56,40 @@ class Comparison:
     theirs: Mapping[str, Any]
 
 
-def _plain_idpc(sample: Sample) -> Float64:
-    usable = np.ones(sample.y.shape[2:], dtype=np.bool_)
-    return integrated_phase(sample, MismatchSpec(), usable)
+NOMINAL_DETECTOR = MismatchSpec()
 
+
+def _all_pixels(sample: Sample) -> NDArray[np.bool_]:
+    return np.ones(sample.y.shape[2:], dtype=np.bool_)
+
+
+def _integrated_once(sample: Sample) -> Float64:
+    """The centre of mass at the scan's own points, integrated by one Fourier transform."""
+    momentum = center_of_mass(sample, NOMINAL_DETECTOR, _all_pixels(sample))
+    field = (momentum - momentum.mean(axis=0)).T.reshape(2, *sample.scan_shape)
+    step_px = float(sample.operator.positions_px[1, 1] - sample.operator.positions_px[0, 1])
+    return integrate(field, step_px * sample.operator.attrs.sampling_A)
+
+
+def _aligned(sample: Sample) -> Float64:
+    tilted = TiltedImages.of(sample.operator, NOMINAL_DETECTOR, _all_pixels(sample))
+    return tilted.aligned(sample, PixelStatistics.of(sample.y).mean)
+
+
+PARALLAX = {"method": "parallax", "threshold": 0.5, "sigma_px": 0.125}
 
 COMPARISONS: Mapping[str, Comparison] = {
-    "iDPC": Comparison(
-        _plain_idpc,
-        {"method": "dpc", "padding_factor": 1, "max_iter": 64},
+    "iDPC, one Fourier integration": Comparison(
+        _integrated_once, {"method": "dpc", "padding_factor": 1, "max_iter": 1}
+    ),
+    "iDPC, each at its defaults": Comparison(
+        lambda sample: Idpc().phase(sample, NOMINAL_DETECTOR).phase,
+        {"method": "dpc", "padding_factor": 2, "max_iter": 64},
+    ),
+    "parallax, aligned bright field": Comparison(_aligned, {**PARALLAX, "corrected": False}),
+    "parallax, each one's phase": Comparison(
+        lambda sample: Parallax().phase(sample, NOMINAL_DETECTOR)[0].phase,
+        {**PARALLAX, "corrected": True},
     ),
 }
 """{method: what both call}."""

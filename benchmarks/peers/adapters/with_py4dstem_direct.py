@@ -15,6 +15,9 @@ from exchange import Problem, Recorder, Settings, serve
 
 Direct = Callable[[Problem, Settings], np.ndarray]
 
+NO_BLEND = 1e-3
+"""Width over which images fade at the scan's rim [pixels]: not at all, for the scan is periodic."""
+
 
 def datacube(problem: Problem) -> py4DSTEM.DataCube:
     """The counts, with the calibrations that every method of the package asks for."""
@@ -43,7 +46,42 @@ def dpc(problem: Problem, settings: Settings) -> np.ndarray:
     return np.asarray(solver.object_phase)
 
 
-METHODS: Mapping[str, Direct] = {"dpc": dpc}
+def parallax(problem: Problem, settings: Settings) -> np.ndarray:
+    """Tilt-corrected bright field with the known defocus, on the object's pixels, (H, W).
+
+    `settings["corrected"]`: whether the sign of its transfer sin(chi) is then put right, which is
+    the package's own correction; else the aligned bright field.
+    """
+    solver = py4DSTEM.process.phase.Parallax(
+        energy=problem.energy_eV,
+        datacube=datacube(problem),
+        object_padding_px=(0, 0),
+        verbose=False,
+    )
+    solver.preprocess(
+        edge_blend=NO_BLEND,
+        threshold_intensity=settings["threshold"],
+        plot_average_bf=False,
+    )
+    finer = round(problem.step_A / problem.sampling_A)
+    _, aligned = solver.guess_common_aberrations(
+        kde_upsample_factor=finer,
+        kde_sigma_px=settings["sigma_px"],
+        polar_parameters={"C10": problem.C10_A},
+        plot_shifts_and_aligned_bf=False,
+        return_shifts_and_aligned_bf=True,
+    )
+    if not settings["corrected"]:
+        return np.asarray(aligned)
+    # What its own alignment and fit would have left here, had they measured the known defocus.
+    solver._kde_upsample_factor = finer
+    solver._recon_BF_subpixel_aligned = aligned
+    solver.aberrations_C1 = problem.C10_A
+    solver.aberration_correct(use_CTF_fit=False, plot_corrected_phase=False)
+    return np.asarray(solver.recon_phase_corrected)
+
+
+METHODS: Mapping[str, Direct] = {"dpc": dpc, "parallax": parallax}
 """{name in the settings: call}."""
 
 

@@ -1,0 +1,133 @@
+r"""A phase from linear images of it: the best linear estimate, with noise and aliases known.
+
+Images G_m(k) = sum_g H_m(k; g) phi(k + g) + noise, recorded on a scan lattice with reciprocal
+vectors g. For a phase of power spectrum s(k) and white noise of power v, the least mean square
+error of all estimates that use frequency k alone has
+
+    phi(k) = s(k) sum_m H_m*(k; 0) G_m(k) / (sum_m sum_g |H_m(k; g)|^2 s(k + g) + v)
+
+(Wiener's filter; exact for one image, and for several where their noise is alike). An alias counts
+as what it is: a signal that is in the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.base import Sample
+from algorithms.lattice import ScanLattice, spread
+
+Float64 = NDArray[np.float64]
+Complex128 = NDArray[np.complex128]
+
+BAND = 2.0
+"""Nothing of a weak phase is seen beyond this many aperture radii: no two of the disk's points are
+farther apart."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected of x before it is seen: round atoms at random places on a background of 0.
+
+    Attributes:
+        mean: mean of x. It is what the image's mean becomes, as the data hold no constant.
+        contrast: standard deviation of x.
+        atom_width_A: standard deviation of an atom's Gaussian profile [A].
+    """
+
+    mean: float = 0.15
+    contrast: float = 0.15
+    atom_width_A: float = 0.3
+
+    def power(self, sample: Sample, frequency: tuple[float, float] = (0.0, 0.0)) -> Float64:
+        """s(k + g), (H, W) [rad^2]: its mean over the frequencies k is the phase's variance."""
+        attrs = sample.operator.attrs
+        decay = 2 * (np.pi * self.atom_width_A / attrs.sampling_A) ** 2
+        rows, cols = (np.fft.fftfreq(side) for side in attrs.object_shape)
+        # Every profile's power is exp(-2 decay k^2), and separable.
+        mean = np.exp(-2 * decay * rows**2).mean() * np.exp(-2 * decay * cols**2).mean()
+        square = (rows[:, None] + frequency[0]) ** 2 + (cols[None, :] + frequency[1]) ** 2
+        variance = (self.contrast * attrs.phase_scale_rad) ** 2
+        power: Float64 = variance / mean * np.exp(-2 * decay * square)
+        return power
+
+
+@dataclass(frozen=True)
+class LinearImage:
+    """One linear image of the phase.
+
+    Attributes:
+        spectrum: G(k), (H, W): Fourier transform of what was recorded, per object pixel.
+        transfer: g [cycles/pixel] to H(k; g), (H, W).
+        noise: v: variance of one recorded value, times the area that it stands for [pixels].
+    """
+
+    spectrum: Complex128
+    transfer: Callable[[tuple[float, float]], Complex128]
+    noise: float
+
+
+@dataclass(frozen=True)
+class PhaseEstimate:
+    """The estimate.
+
+    Attributes:
+        phase: (H, W) [rad], mean 0.
+        response: (H, W), by how much each frequency of the true phase comes through, 0 to 1.
+        share: share of the expected phase's variance that is expected to be explained, 0 to 1.
+    """
+
+    phase: Float64
+    response: Float64
+    share: float
+
+
+def band_of(sample: Sample) -> float:
+    """Frequency beyond which no weak phase is seen [cycles/pixel]."""
+    attrs = sample.operator.attrs
+    return BAND * attrs.semiangle_mrad * 1e-3 / attrs.wavelength_A * attrs.sampling_A
+
+
+def spectrum_of(values: Float64, sample: Sample, lattice: ScanLattice) -> Complex128:
+    """G(k), (H, W), of values (N,) recorded at the scan's positions, their mean taken away."""
+    positions = sample.operator.positions_px.astype(np.float64)
+    image = spread(values - values.mean(), positions, sample.object_shape)
+    spectrum: Complex128 = np.fft.fft2(image) * lattice.cell_px
+    return spectrum
+
+
+def estimate_phase(
+    sample: Sample, images: Sequence[LinearImage], lattice: ScanLattice, expected: Expectation
+) -> PhaseEstimate:
+    """The best linear estimate of the phase."""
+    own = [image.transfer((0.0, 0.0)) for image in images]
+    power = expected.power(sample)
+    signal = sum((h.real**2 + h.imag**2 for h in own), np.zeros(sample.object_shape)) * power
+    total = signal + float(np.mean([image.noise for image in images]))
+    for g in lattice.aliases(2 * band_of(sample)):
+        alias = expected.power(sample, g)
+        for image in images:
+            h = image.transfer(g)
+            total += (h.real**2 + h.imag**2) * alias
+    matched = sum(
+        (h.conj() * image.spectrum for h, image in zip(own, images, strict=True)),
+        np.zeros(sample.object_shape, dtype=np.complex128),
+    )
+    estimate = power * matched / total
+    estimate[0, 0] = 0.0
+    response = signal / total
+    return PhaseEstimate(
+        phase=np.fft.ifft2(estimate).real,
+        response=response,
+        share=float((response * power).sum() / power.sum()),
+    )
+
+
+def image_of(phase: Float64, sample: Sample, expected: Expectation) -> NDArray[np.float32]:
+    """x_hat (H, W) in [0, 1] of a linear estimate of the phase [rad], its mean the expected one."""
+    x = expected.mean + phase / sample.operator.attrs.phase_scale_rad
+    return np.clip(x, 0.0, 1.0).astype(np.float32)
