@@ -20,6 +20,9 @@ JITTER = 0.25
 """Largest distance of a position from its place on the raster [root of the cell's area]: beyond it
 the aliases are another's."""
 
+LEAST_ANGLE = 0.01
+"""Sine of the smallest angle between a raster's axes."""
+
 
 @dataclass(frozen=True)
 class ScanLattice:
@@ -48,6 +51,9 @@ class ScanLattice:
         positions = sample.operator.positions_px.astype(np.float64)
         fitted = np.linalg.lstsq(design, positions, rcond=None)[0]
         lattice = cls(fitted[1], fitted[2])
+        sides = np.linalg.norm(lattice.slow) * np.linalg.norm(lattice.fast)
+        if not lattice.cell_px > LEAST_ANGLE * sides:
+            raise _no_raster(sample, "positions along one line")
         step = math.sqrt(lattice.cell_px)
         off = float(np.abs(positions - design @ fitted).max())
         if not off <= JITTER * step:

@@ -1,13 +1,13 @@
 r"""A phase from linear images of it: the best linear estimate, with noise and aliases known.
 
 Images G_m(k) = sum_g H_m(k; g) phi(k + g) + noise, recorded on a scan lattice with reciprocal
-vectors g. For a phase of power spectrum s(k) and white noise of power v, the least mean square
-error of all estimates that use frequency k alone has
+vectors g. For a phase of power spectrum s(k) and white noise of power v_m, the least mean square
+error of all linear estimates has
 
-    phi(k) = s(k) sum_m H_m*(k; 0) G_m(k) / (sum_m sum_g |H_m(k; g)|^2 s(k + g) + v)
+    phi(k) = s(k) h_0^H C^-1 G(k),   C = sum_g s(k + g) h_g h_g^H + diag(v),   h_g = (H_m(k; g))_m
 
-(Wiener's filter; exact for one image, and for several where their noise is alike). An alias counts
-as what it is: a signal that is in the way.
+(Wiener's filter for several channels). An alias counts as what it is: a signal that is in the way,
+which several images can tell from the one that is sought.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from algorithms.lattice import ScanLattice, spread
 
 Float64 = NDArray[np.float64]
 Complex128 = NDArray[np.complex128]
+
+ORIGIN = (0.0, 0.0)
+"""The frequency 0, which is its own alias."""
 
 BAND = 2.0
 """Nothing of a weak phase is seen beyond this many aperture radii: no two of the disk's points are
@@ -43,7 +46,7 @@ class Expectation:
     contrast: float = 0.15
     atom_width_A: float = 0.3
 
-    def power(self, sample: Sample, frequency: tuple[float, float] = (0.0, 0.0)) -> Float64:
+    def power(self, sample: Sample, frequency: tuple[float, float] = ORIGIN) -> Float64:
         """s(k + g), (H, W) [rad^2]: its mean over the frequencies k is the phase's variance."""
         attrs = sample.operator.attrs
         decay = 2 * (np.pi * self.atom_width_A / attrs.sampling_A) ** 2
@@ -104,27 +107,33 @@ def estimate_phase(
     sample: Sample, images: Sequence[LinearImage], lattice: ScanLattice, expected: Expectation
 ) -> PhaseEstimate:
     """The best linear estimate of the phase."""
-    own = [image.transfer((0.0, 0.0)) for image in images]
+    own = np.stack([image.transfer(ORIGIN) for image in images], axis=-1)
     power = expected.power(sample)
-    signal = sum((h.real**2 + h.imag**2 for h in own), np.zeros(sample.object_shape)) * power
-    total = signal + float(np.mean([image.noise for image in images]))
+    noise = np.diag([image.noise for image in images])
+    covariance = _outer(own, power) + noise
     for g in lattice.aliases(2 * band_of(sample)):
-        alias = expected.power(sample, g)
-        for image in images:
-            h = image.transfer(g)
-            total += (h.real**2 + h.imag**2) * alias
-    matched = sum(
-        (h.conj() * image.spectrum for h, image in zip(own, images, strict=True)),
+        alias = np.stack([image.transfer(g) for image in images], axis=-1)
+        covariance += _outer(alias, expected.power(sample, g))
+    # C is Hermitian, so that h^H C^-1 = (C^-1 h)^H.
+    weights = power * np.linalg.solve(covariance, own[..., None])[..., 0].conj().transpose(2, 0, 1)
+    spectrum = sum(
+        (weight * image.spectrum for weight, image in zip(weights, images, strict=True)),
         np.zeros(sample.object_shape, dtype=np.complex128),
     )
-    estimate = power * matched / total
-    estimate[0, 0] = 0.0
-    response = signal / total
+    spectrum[0, 0] = 0.0
+    response = np.einsum("myx,yxm->yx", weights, own).real
     return PhaseEstimate(
-        phase=np.fft.ifft2(estimate).real,
+        phase=np.fft.ifft2(spectrum).real,
         response=response,
         share=float((response * power).sum() / power.sum()),
     )
+
+
+def _outer(transfers: Complex128, power: Float64) -> Complex128:
+    """h h^H s at every frequency, (H, W, M, M), of transfers (H, W, M)."""
+    scaled = transfers * power[..., None]
+    product: Complex128 = scaled[..., :, None] * transfers.conj()[..., None, :]
+    return product
 
 
 def image_of(phase: Float64, sample: Sample, expected: Expectation) -> NDArray[np.float32]:
