@@ -16,10 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from algorithms.base import Sample
 from algorithms.lattice import ScanLattice, spread
+from algorithms.prior import pin_background
+from algorithms.weak_phase import transfer
 
 Float64 = NDArray[np.float64]
 Complex128 = NDArray[np.complex128]
@@ -31,18 +34,20 @@ BAND = 2.0
 """Nothing of a weak phase is seen beyond this many aperture radii: no two of the disk's points are
 farther apart."""
 
+BACKGROUND_PERCENTILE = 5.0
+"""Percentile of a linear image that is put to 0. Its noise and what is missing of its spectrum
+reach farther below the background than those of a fit that knows that nothing is negative."""
+
 
 @dataclass(frozen=True)
 class Expectation:
     """What is expected of x before it is seen: round atoms at random places on a background of 0.
 
     Attributes:
-        mean: mean of x. It is what the image's mean becomes, as the data hold no constant.
         contrast: standard deviation of x.
         atom_width_A: standard deviation of an atom's Gaussian profile [A].
     """
 
-    mean: float = 0.15
     contrast: float = 0.15
     atom_width_A: float = 0.3
 
@@ -95,6 +100,22 @@ def band_of(sample: Sample) -> float:
     return BAND * attrs.semiangle_mrad * 1e-3 / attrs.wavelength_A * attrs.sampling_A
 
 
+def second_order(sample: Sample, expected: Expectation, share: float) -> float:
+    """Noise v that stands for what no weak-phase transfer holds, for `LinearImage.noise`.
+
+    exp(i phi) - 1 - i phi is about -phi^2 / 2, so that an image is wrong by about half the phase's
+    variance, times what it records; over the size of what the aperture resolves that is one error.
+    Without it a strong phase's second order would be taken for first order, and amplified.
+
+    Args:
+        sample: the measurement.
+        expected: of x.
+        share: mean share of the beam that the image is made of.
+    """
+    variance = (expected.contrast * sample.operator.attrs.phase_scale_rad) ** 2
+    return (0.5 * share * variance / band_of(sample)) ** 2
+
+
 def spectrum_of(values: Float64, sample: Sample, lattice: ScanLattice) -> Complex128:
     """G(k), (H, W), of values (N,) recorded at the scan's positions, their mean taken away."""
     positions = sample.operator.positions_px.astype(np.float64)
@@ -136,7 +157,20 @@ def _outer(transfers: Complex128, power: Float64) -> Complex128:
     return product
 
 
-def image_of(phase: Float64, sample: Sample, expected: Expectation) -> NDArray[np.float32]:
-    """x_hat (H, W) in [0, 1] of a linear estimate of the phase [rad], its mean the expected one."""
-    x = expected.mean + phase / sample.operator.attrs.phase_scale_rad
-    return np.clip(x, 0.0, 1.0).astype(np.float32)
+def image_of(phase: Float64, sample: Sample) -> NDArray[np.float32]:
+    """x_hat (H, W) in [0, 1] of a linear image of the phase [rad]: its background is put to 0."""
+    x = torch.as_tensor(phase / sample.operator.attrs.phase_scale_rad)
+    window = torch.as_tensor(_seen(sample))
+    pinned: NDArray[np.float64] = pin_background(x, window, BACKGROUND_PERCENTILE).numpy()
+    return pinned.astype(np.float32)
+
+
+def _seen(sample: Sample) -> Float64:
+    """Light on each object pixel (H, W), relative to the brightest."""
+    positions = sample.operator.positions_px.astype(np.float64)
+    places = spread(np.ones(len(positions)), positions, sample.object_shape)
+    power = np.abs(sample.operator.probe.astype(np.complex128)) ** 2
+    blurred = np.fft.fft2(places) * transfer(power, sample.object_shape).conj()
+    light: Float64 = np.fft.ifft2(blurred).real
+    light /= light.max()
+    return light

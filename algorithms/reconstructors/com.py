@@ -35,7 +35,7 @@ class CenterOfMass:
 
     Attributes:
         smoothing: width of the gridding kernel [scan steps].
-        expected: what is expected of x: mean and scale of the image.
+        expected: what is expected of x: its contrast becomes the image's.
     """
 
     smoothing: float = SMOOTHING
@@ -51,7 +51,7 @@ class CenterOfMass:
         spread = self.expected.contrast * sample.operator.attrs.phase_scale_rad
         image = charge * (spread / max(float(charge.std()), np.finfo(np.float64).tiny))
         return Reconstruction(
-            image_of(image, sample, self.expected),
+            image_of(image, sample),
             diagnostics={
                 **_summary(momentum, sample),
                 "curl_over_divergence": float(curl.std() / max(charge.std(), 1e-30)),

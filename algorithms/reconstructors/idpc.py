@@ -38,7 +38,7 @@ class Idpc:
     """Integrated centre of mass, deconvolved.
 
     Attributes:
-        expected: what is expected of x: for Wiener's filter, and for the image's mean.
+        expected: what is expected of x, for Wiener's filter.
     """
 
     expected: Expectation = Expectation()
@@ -51,7 +51,7 @@ class Idpc:
         """
         estimate = self.phase(sample, spec)
         return Reconstruction(
-            image_of(estimate.phase, sample, self.expected),
+            image_of(estimate.phase, sample),
             diagnostics={"expected_share": estimate.share},
         )
 

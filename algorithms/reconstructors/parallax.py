@@ -26,6 +26,7 @@ from algorithms.wiener import (
     band_of,
     estimate_phase,
     image_of,
+    second_order,
 )
 from schemas.spec import MismatchSpec
 
@@ -38,7 +39,7 @@ class Parallax:
     """Tilt-corrected bright field.
 
     Attributes:
-        expected: what is expected of x: for Wiener's filter, and for the image's mean.
+        expected: what is expected of x, for Wiener's filter.
     """
 
     expected: Expectation = Expectation()
@@ -51,7 +52,7 @@ class Parallax:
         """
         estimate, diagnostics = self.phase(sample, spec)
         return Reconstruction(
-            image_of(estimate.phase, sample, self.expected),
+            image_of(estimate.phase, sample),
             diagnostics=diagnostics,
         )
 
@@ -63,12 +64,15 @@ class Parallax:
         image = tilted.aligned(sample, statistics.mean)
         weights = np.zeros_like(statistics.mean)
         weights[tilted.rows, tilted.cols] = 1.0
+        share = float(statistics.mean[tilted.rows, tilted.cols].sum())
+        share /= attrs.gain * attrs.dose_e
         frequencies = [(0.0, 0.0), *lattice.aliases(2 * band_of(sample))]
         kernels = dict(zip(frequencies, tilted.kernels(frequencies), strict=True))
         linear = LinearImage(
             np.fft.fft2(image) * lattice.cell_px,
             lambda g: transfer(kernels[g], sample.object_shape, g),
-            noise_of(sample, weights, statistics.mean) * lattice.cell_px,
+            noise_of(sample, weights, statistics.mean) * lattice.cell_px
+            + second_order(sample, self.expected, share),
         )
         estimate = estimate_phase(sample, [linear], lattice, self.expected)
         largest = float(np.linalg.norm(tilted.shifts, axis=1).max()) * attrs.sampling_A

@@ -25,8 +25,10 @@ from algorithms.wiener import (
     Expectation,
     LinearImage,
     PhaseEstimate,
+    band_of,
     estimate_phase,
     image_of,
+    second_order,
     spectrum_of,
 )
 from schemas.spec import MismatchSpec
@@ -35,6 +37,9 @@ Float64 = NDArray[np.float64]
 
 LEAST_SHARE = 0.05
 """Least share of the expected phase that a detector must show."""
+
+COHERENT_PART = 0.1
+"""Part of a dark-field image's contrast that is taken for speckle, not for an image by |P|^2."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,12 @@ class Recorded:
         noise = noise_of(sample, weights, statistics.mean)
         return cls(lattice, weights, record(sample, weights), noise)
 
-    def image(self, sample: Sample, kernel: Float64, scale: float = 1.0) -> LinearImage:
-        """As a linear image of the phase by a kernel (n, n), both divided by `scale`."""
+    def image(self, sample: Sample, kernel: Float64, error: float = 0.0) -> LinearImage:
+        """As a linear image by a kernel (n, n), with an `error` of the model beside the noise."""
         return LinearImage(
-            spectrum_of(self.shares / scale, sample, self.lattice),
+            spectrum_of(self.shares, sample, self.lattice),
             partial(transfer, kernel, sample.object_shape),
-            self.noise * self.lattice.cell_px / scale**2,
+            self.noise * self.lattice.cell_px + error,
         )
 
     def summary(self) -> dict[str, float]:
@@ -88,7 +93,7 @@ class VirtualDetector:
         inner: inner angle [unit].
         outer: outer angle [unit].
         unit: disk (1 is the convergence semi-angle) or mrad.
-        expected: what is expected of x: for Wiener's filter, and for the image's mean.
+        expected: what is expected of x, for Wiener's filter.
     """
 
     inner: float = 0.0
@@ -106,7 +111,7 @@ class VirtualDetector:
         recorded = Recorded.of(sample, spec, self.ring)
         estimate = self.phase(sample, spec, recorded)
         return Reconstruction(
-            image_of(estimate.phase, sample, self.expected),
+            image_of(estimate.phase, sample),
             diagnostics=_diagnostics(recorded, estimate),
         )
 
@@ -118,7 +123,8 @@ class VirtualDetector:
     def phase(self, sample: Sample, spec: MismatchSpec, recorded: Recorded) -> PhaseEstimate:
         """The phase that the ring's image shows."""
         kernel = VacuumWave(sample.operator, spec).kernel(recorded.weights)
-        image = recorded.image(sample, kernel)
+        error = second_order(sample, self.expected, float(recorded.shares.mean()))
+        image = recorded.image(sample, kernel, error)
         estimate = estimate_phase(sample, [image], recorded.lattice, self.expected)
         if estimate.share < LEAST_SHARE:
             raise unsuited(
@@ -170,7 +176,7 @@ class AnnularDarkField(VirtualDetector):
             )
         estimate = self._object(sample, recorded, signal)
         return Reconstruction(
-            image_of(estimate.phase, sample, self.expected),
+            image_of(estimate.phase, sample),
             diagnostics=_diagnostics(recorded, estimate),
         )
 
@@ -179,7 +185,8 @@ class AnnularDarkField(VirtualDetector):
         probe = np.abs(sample.operator.probe.astype(np.complex128)) ** 2
         through = np.abs(transfer(probe, sample.object_shape)) ** 2
         expected = float((through * self.expected.power(sample)).mean())
-        image = recorded.image(sample, probe, scale=float(np.sqrt(signal / expected)))
+        error = signal * (COHERENT_PART / band_of(sample)) ** 2
+        image = recorded.image(sample, probe * np.sqrt(signal / expected), error)
         return estimate_phase(sample, [image], recorded.lattice, self.expected)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -125,11 +124,15 @@ def test_the_band_is_twice_the_aperture() -> None:
     assert band_of(raster_sample(4)) == pytest.approx(2 * 0.5125 * 0.4, rel=1e-3)
 
 
-def test_an_image_has_the_expected_mean_and_ends_at_0_and_1() -> None:
-    sample = raster_sample(4)
-    attrs = sample.operator.attrs.model_copy(update={"phase_scale_rad": 0.5})
-    sample = replace(sample, operator=replace(sample.operator, attrs=attrs))
-    phase = np.array([[-0.4, 0.1], [0.0, 2.0]])
-    found = image_of(phase, sample, Expectation(mean=0.25))
-    np.testing.assert_allclose(found, [[0.0, 0.45], [0.25, 1.0]], atol=1e-6)
+def test_an_image_has_its_background_at_0_and_ends_at_0_and_1() -> None:
+    """Where the beam was: what lies beyond the scan is not looked at."""
+    ideal = make_ideal(window=24, object_shape=(64, 64), periodic=False, phase_scale_rad=0.5)
+    y = ArrayPatterns(np.zeros((11, 11, 24, 24), dtype=np.float32))
+    phase = np.full((64, 64), -0.3)
+    phase[32, 32], phase[30, 30], phase[28, 28] = 9.0, -0.1, -1.0
+    phase[:8] = -7.0
+    found = image_of(phase, Sample("sample_00", y, ideal, PUBLIC_RANGES))
     assert found.dtype == np.float32
+    assert found[40, 40] == 0.0
+    assert (found[28, 28], found[32, 32]) == (0.0, 1.0)
+    assert found[30, 30] == pytest.approx(0.4)
