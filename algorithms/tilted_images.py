@@ -10,7 +10,7 @@ averaged out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,24 +104,34 @@ class TiltedImages:
         """
         whole = np.floor(self.shifts).astype(np.intp)
         fraction = self.shifts - whole
-        reach = int(np.abs(whole).max()) + 1
         n = len(self.vacuum.wave)
+        reach = int(np.abs(whole).max()) + 1
         # h's origin n//2 comes to lie at (n + 2 reach)//2.
-        total = np.zeros((len(frequencies), n + 2 * reach, n + 2 * reach), dtype=np.complex128)
-        g = np.array(frequencies)
-        block = max(1, BLOCK_KERNEL_VALUES // n**2)
-        for start in range(0, len(self.rows), block):
-            part = slice(start, start + block)
-            for pixel, h in enumerate(
-                self.vacuum.pixel_kernels(self.rows[part], self.cols[part]), start=start
-            ):
-                for corner in CORNERS:
-                    weight = float(np.prod(np.abs(1 - np.array(corner) - fraction[pixel])))
-                    shift = whole[pixel] + corner
-                    turn = weight * np.exp(2j * np.pi * (g @ shift))
-                    row, col = reach - shift
-                    total[:, row : row + n, col : col + n] += turn[:, None, None] * h
+        side = n + 2 * reach
+        total = np.zeros((len(frequencies), side, side), dtype=np.complex128)
+        parts = [(whole + c, np.abs(1 - np.array(c) - fraction).prod(axis=1)) for c in CORNERS]
+        shifts, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+        pixels = np.tile(np.arange(len(whole)), len(CORNERS))
+        for shift, members in _alike(shifts, most=max(1, BLOCK_KERNEL_VALUES // n**2)):
+            chosen = pixels[members]
+            h = self.vacuum.pixel_kernels(self.rows[chosen], self.cols[chosen])
+            summed = np.tensordot(weights[members], h, axes=1)
+            turns = np.exp(2j * np.pi * (np.array(frequencies) @ shift))
+            row, col = reach - shift
+            total[:, row : row + n, col : col + n] += turns[:, None, None] * summed
         return total
+
+
+def _alike(
+    shifts: NDArray[np.intp], most: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Each shift (2,) that occurs among (N, 2), with the places where, `most` at a time."""
+    found, group = np.unique(shifts, axis=0, return_inverse=True)
+    order = np.argsort(group.reshape(-1), kind="stable")
+    ends = np.cumsum(np.bincount(group.reshape(-1)))
+    for shift, places in zip(found, np.split(order, ends[:-1]), strict=True):
+        for start in range(0, len(places), most):
+            yield shift, places[start : start + most]
 
 
 def image_shifts(ideal: IdealOperator, q_y: Float64, q_x: Float64) -> Float64:

@@ -27,6 +27,9 @@ from algorithms.weak_phase import transfer
 Float64 = NDArray[np.float64]
 Complex128 = NDArray[np.complex128]
 
+LEAST_RESPONSE = 0.2
+"""An image whose best frequency comes through by less than this does not show the phase."""
+
 ORIGIN = (0.0, 0.0)
 """The frequency 0, which is its own alias."""
 
@@ -92,6 +95,11 @@ class PhaseEstimate:
     phase: Float64
     response: Float64
     share: float
+
+    @property
+    def shows_phase(self) -> bool:
+        """Whether any frequency comes through well above noise and aliases."""
+        return float(self.response.max()) >= LEAST_RESPONSE
 
 
 def band_of(sample: Sample) -> float:

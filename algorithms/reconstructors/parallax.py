@@ -20,6 +20,7 @@ from algorithms.tilted_images import TiltedImages
 from algorithms.virtual_detectors import noise_of
 from algorithms.weak_phase import transfer
 from algorithms.wiener import (
+    LEAST_RESPONSE,
     Expectation,
     LinearImage,
     PhaseEstimate,
@@ -29,9 +30,6 @@ from algorithms.wiener import (
     second_order,
 )
 from schemas.spec import MismatchSpec
-
-LEAST_SHARE = 0.05
-"""Least share of the expected phase that must be seen."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +74,12 @@ class Parallax:
         )
         estimate = estimate_phase(sample, [linear], lattice, self.expected)
         largest = float(np.linalg.norm(tilted.shifts, axis=1).max()) * attrs.sampling_A
-        if estimate.share < LEAST_SHARE:
+        if not estimate.shows_phase:
             raise unsuited(
                 sample,
-                needs="an aberrated probe: a weak phase is seen by sin chi, which is 0 in focus,"
-                f" and at least {LEAST_SHARE:.0%} of its variance must be seen",
-                found=f"{estimate.share:.1%}, images up to {largest:.2g} A apart",
+                needs="an aberrated probe: a weak phase is seen by sin chi, which is 0 in focus;"
+                f" a frequency that comes through by {LEAST_RESPONSE:.0%}",
+                found=f"{estimate.response.max():.1%}, images shifted by {largest:.2g} A at most",
                 instead="idpc and ptychography see a phase in focus as well",
             )
         return estimate, {

@@ -22,6 +22,7 @@ from algorithms.pixels import PixelStatistics
 from algorithms.virtual_detectors import AngleUnit, Annulus, noise_of, record
 from algorithms.weak_phase import VacuumWave, transfer
 from algorithms.wiener import (
+    LEAST_RESPONSE,
     Expectation,
     LinearImage,
     PhaseEstimate,
@@ -34,9 +35,6 @@ from algorithms.wiener import (
 from schemas.spec import MismatchSpec
 
 Float64 = NDArray[np.float64]
-
-LEAST_SHARE = 0.05
-"""Least share of the expected phase that a detector must show."""
 
 COHERENT_PART = 0.1
 """Part of a dark-field image's contrast that is taken for speckle, not for an image by |P|^2."""
@@ -126,13 +124,13 @@ class VirtualDetector:
         error = second_order(sample, self.expected, float(recorded.shares.mean()))
         image = recorded.image(sample, kernel, error)
         estimate = estimate_phase(sample, [image], recorded.lattice, self.expected)
-        if estimate.share < LEAST_SHARE:
+        if not estimate.shows_phase:
             raise unsuited(
                 sample,
-                needs=f"a ring that shows {LEAST_SHARE:.0%} of a weak phase's variance: one inside"
-                " the disk, and aberrations of a radian or more",
-                found=f"{estimate.share:.1%} with {self.inner:g} to {self.outer:g} {self.unit},"
-                f" C10 {sample.operator.attrs.C10_A:g} A",
+                needs="a ring inside the disk and an aberrated probe, so that some frequency comes"
+                f" through by {LEAST_RESPONSE:.0%}",
+                found=f"{estimate.response.max():.1%} with {self.inner:g} to {self.outer:g}"
+                f" {self.unit}, C10 {sample.operator.attrs.C10_A:g} A",
                 instead="idpc and ptychography see a phase in focus as well",
             )
         return estimate
