@@ -1,10 +1,11 @@
 """Direct methods of this project and of py4DSTEM on the same data, conventions made equal.
 
-    python -m benchmarks.zoo.against_py4dstem [--scenes N] [--seed N] [--cache FOLDER]
+    python -m benchmarks.zoo.against_py4dstem [--scenes N] [--seed N] [--cache FOLDER] [--page]
 
 Nominal detector, counts with their noise. Each method is a line of `COMPARISONS`: what we call, and
 what its adapter is told. Images are compared by Pearson's correlation, which no constant and no
-scale changes: at the pixels of theirs, wherever ours are finer.
+scale changes: at the pixels of theirs, wherever ours are finer, and within twice the aperture's
+radius, beyond which there is noise alone.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from algorithms.pixels import PixelStatistics
 from algorithms.reconstructors.idpc import Idpc
 from algorithms.reconstructors.parallax import Parallax
 from algorithms.tilted_images import TiltedImages
+from algorithms.wiener import band_of
+from benchmarks import page
 from benchmarks.peers.adapters.exchange import Problem
 from benchmarks.peers.adapters.our_sample import sample_of
 from benchmarks.peers.environments import make_environment
 from benchmarks.peers.launch import Cores, call_adapter
 from benchmarks.peers.packages import DEFAULT_CACHE, PEERS, Entry
-from benchmarks.peers.problems import NOMINAL, build_scenes
+from benchmarks.peers.problems import NOMINAL, Scene, build_scenes
 from schemas.spec import MismatchSpec
 
 Float64 = NDArray[np.float64]
@@ -41,6 +44,8 @@ PY4DSTEM = replace(
 )
 
 CORES = Cores(1)
+
+PAGE = page.DOCS / "algorithms" / "against-py4dstem.md"
 
 
 @dataclass(frozen=True)
@@ -109,35 +114,53 @@ def at_pixels_of(image: Float64, coarse: Float64) -> Float64:
     return image[:: steps[0], :: steps[1]]
 
 
+def within_band(image: Float64, band: float) -> Float64:
+    """A periodic image (H, W) without what is finer than `band` [cycles/pixel]: noise alone."""
+    rows, cols = (np.fft.fftfreq(side) for side in image.shape)
+    seen = np.hypot(rows[:, None], cols[None, :]) <= band
+    return np.fft.ifft2(np.fft.fft2(image) * seen).real
+
+
+def compare(comparison: Comparison, sample: Sample, scene: Scene, python: Path) -> list[float]:
+    """Correlations of ours with theirs, ours with the truth, theirs with the truth."""
+    entry = Entry("", NOMINAL, PY4DSTEM, comparison.theirs)
+    result = call_adapter(entry, "reconstruct", scene.files[NOMINAL], python, CORES)
+    theirs = result["images"][-1].astype(np.float64)
+    band = band_of(sample) * sample.object_shape[0] / theirs.shape[0]
+    ours, theirs, truth = (
+        within_band(at_pixels_of(image, theirs), band)
+        for image in (comparison.ours(sample), theirs, scene.x_true.astype(np.float64))
+    )
+    return [correlation(ours, theirs), correlation(ours, truth), correlation(theirs, truth)]
+
+
+def table(options: argparse.Namespace) -> str:
+    """Every method on every scene, as a Markdown table."""
+    python = make_environment(PY4DSTEM, options.cache, None)
+    lines = [HEADER]
+    with tempfile.TemporaryDirectory() as name:
+        for scene in build_scenes(Path(name), scenes=options.scenes, seed=options.seed):
+            sample = sample_of(Problem.load(scene.files[NOMINAL]), periodic=True)
+            for method in options.methods:
+                figures = compare(COMPARISONS[method], sample, scene, python)
+                cells = (method, scene.name, *(f"{figure:.3f}" for figure in figures))
+                lines.append(f"| {' | '.join(cells)} |")
+                print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Build the scenes, run both, print the correlations."""
+    """Compare; with `--page`, put the table into the documentation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where environments lie")
     parser.add_argument("--methods", nargs="*", default=list(COMPARISONS))
+    parser.add_argument("--page", action="store_true", help=f"write {PAGE.name}")
     options = parser.parse_args()
-    python = make_environment(PY4DSTEM, options.cache, None)
-    print(HEADER)
-    with tempfile.TemporaryDirectory() as name:
-        for scene in build_scenes(Path(name), scenes=options.scenes, seed=options.seed):
-            problem = Problem.load(scene.files[NOMINAL])
-            sample = sample_of(problem, periodic=True)
-            for method in options.methods:
-                comparison = COMPARISONS[method]
-                entry = Entry(method, NOMINAL, PY4DSTEM, comparison.theirs)
-                result = call_adapter(entry, "reconstruct", scene.files[NOMINAL], python, CORES)
-                theirs = result["images"][-1].astype(np.float64)
-                ours = at_pixels_of(comparison.ours(sample), theirs)
-                truth = at_pixels_of(scene.x_true.astype(np.float64), theirs)
-                figures = (
-                    correlation(ours, theirs),
-                    correlation(ours, truth),
-                    correlation(theirs, truth),
-                )
-                print(
-                    f"| {method} | {scene.name} | " + " | ".join(f"{f:.3f}" for f in figures) + " |"
-                )
+    made = table(options)
+    if options.page:
+        page.put("against-py4dstem", made, PAGE)
 
 
 if __name__ == "__main__":
