@@ -21,7 +21,7 @@ from tests.helpers.samples import PUBLIC_RANGES
 SPEC = MismatchSpec(camera_length=1.5, center_offset=-0.8, elliptical_distortion=0.008)
 USABLE = np.ones((32, 32), dtype=bool)
 DEFOCUSED = make_ideal(
-    window=32, object_shape=(48, 48), step=2, C10_A=-100.0, phase_scale_rad=1e-3, dose_e=1.0
+    window=32, object_shape=(48, 48), step=3, C10_A=-100.0, phase_scale_rad=1e-3, dose_e=1.0
 )
 
 
@@ -62,9 +62,9 @@ def test_the_sum_is_the_phase_times_its_transfer(
     sample = noiseless(DEFOCUSED, phase, spec)
     tilted = TiltedImages.of(DEFOCUSED, spec, USABLE)
     mean = sample.y.values.mean(axis=(0, 1))
-    found = np.fft.fft2(tilted.aligned(sample, mean)) * 4  # pixels a position
+    found = np.fft.fft2(tilted.aligned(sample, mean)) * 9  # pixels a position
     spectrum = np.fft.fft2(phase)
-    aliases = [(m * 0.5, n * 0.5) for m in (0, 1) for n in (0, 1)]
+    aliases = [(m / 3, n / 3) for m in (-1, 0, 1) for n in (-1, 0, 1)]
     kernels = tilted.kernels(aliases)
     expected = np.zeros((48, 48), dtype=complex)
     for g, kernel in zip(aliases, kernels, strict=True):

@@ -36,7 +36,7 @@ def test_a_ring_has_its_area(spec: MismatchSpec, inner: float, width: float) -> 
     radius = IDEAL.disk_radius_px
     area = np.pi * radius**2 * ((inner + width) ** 2 - inner**2)
     expected = area / DetectorGeometry(32, spec).area_element
-    assert coverage.sum() == pytest.approx(expected, abs=0.6)
+    assert coverage.sum() == pytest.approx(expected, abs=1.5)
     assert coverage.min() >= 0.0
     assert coverage.max() <= 1.0
 
