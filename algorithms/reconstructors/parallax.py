@@ -46,19 +46,24 @@ class Parallax:
         """x_hat (H, W) in [0, 1].
 
         Raises:
-            ContractError: SAMPLE_UNSUITED: the probe is in focus, or the scan is no raster.
+            ContractError: SAMPLE_UNSUITED: the probe is in focus, no pixel of the disk works, or
+                the scan is no raster.
         """
         estimate, diagnostics = self.phase(sample, spec)
-        return Reconstruction(
-            image_of(estimate.phase, sample),
-            diagnostics=diagnostics,
-        )
+        return Reconstruction(image_of(estimate.phase, sample), diagnostics=diagnostics)
 
     def phase(self, sample: Sample, spec: MismatchSpec) -> tuple[PhaseEstimate, dict[str, Any]]:
         """The phase (H, W) [rad]; one pass for the averages of the pixels, one for the image."""
         attrs, lattice = sample.operator.attrs, ScanLattice.of(sample)
         statistics = PixelStatistics.of(sample.y)
         tilted = TiltedImages.of(sample.operator, spec, statistics.usable(attrs.gain))
+        if not len(tilted.rows):
+            raise unsuited(
+                sample,
+                needs="detector pixels within the bright-field disk that work",
+                found="none: each counts the same in every pattern, or nothing amid its neighbours",
+                instead="ptychography, where pixels beyond the disk work",
+            )
         image = tilted.aligned(sample, statistics.mean)
         weights = np.zeros_like(statistics.mean)
         weights[tilted.rows, tilted.cols] = 1.0

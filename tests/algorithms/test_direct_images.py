@@ -276,6 +276,13 @@ def test_dark_field_of_nothing_is_refused() -> None:
         solve(AnnularDarkField(), replace(sample, y=ArrayPatterns(even)))
 
 
+def test_parallax_without_a_working_pixel_is_refused() -> None:
+    sample = measured(instrument(), ATOMS, NOMINAL)
+    stuck = ArrayPatterns(np.full_like(sample.y.values, 1e9))
+    with pytest.raises(ContractError, match="SAMPLE_UNSUITED"):
+        solve(Parallax(), replace(sample, y=stuck))
+
+
 def test_charge_is_minus_the_laplacian_and_a_gradient_has_no_curl() -> None:
     rows, cols = (axis * 2 * np.pi / 48 for axis in np.indices((48, 48)))
     phase = np.cos(2 * rows) * np.sin(3 * cols)
