@@ -96,6 +96,14 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.ptychography:Ptychography",
             "iterative phase retrieval on the counts' likelihood, known probe",
         ),
+        "ssb": Entry(
+            "algorithms.reconstructors.ssb:Ssb",
+            "single side bands of a weak phase, scan aliases told apart; linear",
+        ),
+        "wdd": Entry(
+            "algorithms.reconstructors.wdd:Wdd",
+            "Wigner distribution deconvolution of the transmission; no iterations",
+        ),
     }
 )
 

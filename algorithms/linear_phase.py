@@ -1,0 +1,192 @@
+"""Least squares over aliases, under a prior that the data themselves tell: what SSB and WDD share.
+
+Each scan frequency has its own few unknowns x, the object's coefficients that fold onto it, known
+by their normal equations: with templates T and noise of variance v in the measured values Y,
+
+    G = sum T^* T / v,   b = sum T^* Y / v,   E b = G x,   cov b = G.
+
+Under a Gaussian prior of variance S the mean of x is (G + 1/S)^-1 b (a Wiener filter). S is taken
+from the data by expectation maximisation (Dempster, Laird & Rubin, J. R. Stat. Soc. B 39, 1
+(1977)): S = |x|^2 + its variance, averaged over rings of frequency but for those coefficients that
+stand out, as the Bragg peaks of a lattice do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from algorithms.prior import PEAK_CONTRAST
+from algorithms.scan_transform import Aliases
+
+ROUNDS = 8
+"""Rounds of expectation maximisation: the image then changes by less than its noise."""
+
+
+@dataclass
+class NormalEquations:
+    """G and b of all scan frequencies.
+
+    Attributes:
+        gram: G, (Py, Px, u, u) complex128; Hermitian.
+        projection: b, (Py, Px, u) complex128.
+        energy: sum |Y|^2 / v, (Py, Px).
+        measured: how many Y were taken in at each frequency.
+    """
+
+    gram: Tensor
+    projection: Tensor
+    energy: Tensor
+    measured: int = 0
+
+    @classmethod
+    def empty(cls, period: tuple[int, int], unknowns: int, device: str) -> NormalEquations:
+        """Of nothing measured yet."""
+        real, complex_ = (
+            {"dtype": dtype, "device": device} for dtype in (torch.float64, torch.complex128)
+        )
+        return cls(
+            torch.zeros((*period, unknowns, unknowns), **complex_),
+            torch.zeros((*period, unknowns), **complex_),
+            torch.zeros(period, **real),
+        )
+
+    def add(self, templates: Tensor, measured: Tensor, weights: Tensor) -> None:
+        """Take more measured values in.
+
+        Args:
+            templates: T, (f, Py, Px, u) complex.
+            measured: Y, (f, Py, Px) complex.
+            weights: 1/v, to be broadcast to (f, Py, Px); (f, 1, 1) or (f, Py, Px).
+        """
+        weights = weights.to(templates.real.dtype)
+        weighted = templates.conj() * weights[..., None]
+        self.gram += torch.einsum("fyxu,fyxv->yxuv", weighted, templates)
+        self.projection += torch.einsum("fyxu,fyx->yxu", weighted, measured)
+        self.energy += (weights * measured.abs().square()).sum(dim=0)
+        self.measured += int((weights.flatten(1) > 0).any(dim=1).sum())
+
+    @property
+    def information(self) -> Tensor:
+        """The diagonal of G, (Py, Px, u)."""
+        return self.gram.diagonal(dim1=-2, dim2=-1).real
+
+    def posterior(self, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, variance) of the unknowns under a prior of `variance`; each (Py, Px, u)."""
+        root = variance.sqrt()
+        # Scaled by the prior, so that unknowns of no variance and of no information are harmless.
+        scaled = root[..., :, None] * self.gram * root[..., None, :]
+        identity = torch.eye(variance.shape[-1], dtype=scaled.dtype, device=scaled.device)
+        inverse = torch.linalg.inv(scaled + identity)
+        covariance = root[..., :, None] * inverse * root[..., None, :]
+        mean = (covariance @ self.projection[..., None])[..., 0]
+        return mean, covariance.diagonal(dim1=-2, dim2=-1).real
+
+    def misfit(self, mean: Tensor) -> Tensor:
+        """Reduced chi-square at each frequency, (Py, Px), of the unknowns `mean`."""
+        explained = 2 * (self.projection.conj() * mean).real.sum(dim=-1)
+        model = torch.einsum("yxu,yxuv,yxv->yx", mean.conj(), self.gram, mean).real
+        freedom = max(1, self.measured - mean.shape[-1])
+        return (self.energy - explained + model) / freedom
+
+    def doubted(self, factor: Tensor) -> NormalEquations:
+        """The same with noise of `factor` (Py, Px) times the variance."""
+        return NormalEquations(
+            self.gram / factor[..., None, None],
+            self.projection / factor[..., None],
+            self.energy / factor,
+            self.measured,
+        )
+
+
+def prior_variance(equations: NormalEquations, aliases: Aliases, rounds: int = ROUNDS) -> Tensor:
+    """S, (Py, Px, u): the first ay * ax unknowns are the aliases of one kind, then the next kind's.
+
+    Args:
+        equations: what was measured.
+        aliases: the frequencies.
+        rounds: rounds of expectation maximisation.
+    """
+    folds = math.prod(aliases.counts)
+    device = equations.projection.device
+    bins = aliases.rings(device)
+    passed = torch.as_tensor(aliases.passed).to(device, torch.float64)
+
+    def of_kind(values: Tensor, kind: int) -> Tensor:
+        return passed * aliases.unfold(values[..., kind * folds : (kind + 1) * folds])
+
+    def by_kind(of: Callable[[int], Tensor]) -> Tensor:
+        kinds = range(equations.projection.shape[-1] // folds)
+        return torch.cat([aliases.fold(passed * of(kind)) for kind in kinds], dim=-1)
+
+    def ring_mean(values: Tensor, chosen: Tensor) -> Tensor:
+        share = bins.mean(chosen).clamp_min(torch.finfo(torch.float64).tiny)
+        return (bins.mean(chosen * values) / share)[bins.ring]
+
+    def rings_and_peaks(power: Tensor) -> Tensor:
+        peak = power > PEAK_CONTRAST * ring_mean(power, passed)
+        return torch.where(peak, power, ring_mean(power, passed * ~peak))
+
+    # By moments: E|b|^2 = G + sum |G|^2 S, summed over each ring.
+    excess = equations.projection.abs().square() - equations.information
+    square = equations.gram.abs().square().sum(dim=-1)
+
+    def moments(kind: int) -> Tensor:
+        scale = ring_mean(of_kind(square, kind), passed)
+        ratio = ring_mean(of_kind(excess, kind), passed) / scale
+        return torch.where(scale > 0, ratio, 0.0).clamp_min(0.0)
+
+    variance = by_kind(moments)
+    for _ in range(rounds):
+        mean, spread = equations.posterior(variance)
+        power = mean.abs().square() + spread
+        variance = by_kind(lambda kind, power=power: rings_and_peaks(of_kind(power, kind)))
+    return variance
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Coefficients and what is to be thought of them.
+
+    Attributes:
+        mean: the unknowns, (Py, Px, u) complex128.
+        misfit: reduced chi-square at each frequency before it was doubted, (Py, Px).
+    """
+
+    mean: Tensor
+    misfit: Tensor
+
+
+def estimate(
+    equations: NormalEquations, aliases: Aliases, *, reference: float | None, rounds: int = ROUNDS
+) -> Estimate:
+    """The unknowns under their empirical prior, each frequency believed as far as it fits.
+
+    A linear model leaves the interference of scattered waves with each other unexplained. It shows
+    as a chi-square above that of the noise, at some frequencies more than at others, and counts as
+    more noise there.
+
+    Args:
+        equations: what was measured.
+        aliases: the frequencies.
+        reference: chi-square of noise alone; None takes the median over the frequencies for it,
+            where `equations` know their noise but for a factor.
+        rounds: rounds of expectation maximisation.
+    """
+    mean, _ = equations.posterior(prior_variance(equations, aliases, rounds))
+    misfit = equations.misfit(mean)
+    noise = float(misfit.median()) if reference is None else reference
+    doubted = equations.doubted((misfit / max(noise, 1e-30)).clamp_min(1.0))
+    mean, _ = doubted.posterior(prior_variance(doubted, aliases, rounds))
+    return Estimate(mean, misfit)
+
+
+def matched(equations: NormalEquations, least: float) -> Tensor:
+    """b / G of a single unknown, (Py, Px, 1); 0 where G is below `least` times its largest."""
+    information = equations.information
+    trusted = information > least * information.max()
+    return torch.where(trusted, equations.projection / information.clamp_min(1e-300), 0.0)

@@ -1,0 +1,174 @@
+"""wdd: Wigner distribution deconvolution, with the scan's aliases told apart. No iterations.
+
+See `algorithms.ambiguity` for the equations and `algorithms.linear_phase` for their solution.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from algorithms.ambiguity import Ambiguity
+from algorithms.base import Reconstruction, Sample
+from algorithms.linear_phase import ROUNDS, NormalEquations, estimate, matched
+from algorithms.pixels import PixelStatistics, fill
+from algorithms.prior import pin_background
+from algorithms.scan_transform import Aliases, Raster, scan_spectra
+from schemas.spec import MismatchSpec
+
+TYPICAL_CONTRAST = 0.2
+"""Standard deviation of x in an image of atoms: with the known phase of x = 1, how strong a
+specimen the filter expects."""
+
+
+@dataclass(frozen=True)
+class Wdd:
+    """Wigner distribution deconvolution.
+
+    Attributes:
+        aliases: tell frequencies apart that fold onto one another, and phase from amplitude, by
+            least squares over rho under a prior from the data. False: the textbook's deconvolution,
+            divided by its own transfer.
+        epsilon: constant of the Wiener filter, in units of the ambiguity function's peak squared;
+            None takes it from the dose (`expected_epsilon`).
+        rounds: rounds in which the prior is found.
+        least_transfer: transfer, relative to the largest, below which the textbook's deconvolution
+            leaves a frequency out; it has no prior.
+    """
+
+    aliases: bool = True
+    epsilon: float | None = None
+    rounds: int = ROUNDS
+    least_transfer: float = 0.05
+
+    def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
+        """x_hat (H, W) in [0, 1].
+
+        Raises:
+            ContractError: SAMPLE_UNSUITED, no even raster, or one that is too coarse.
+        """
+        raster = Raster.of(sample)
+        aliases = Aliases.of(sample, raster, folded=self.aliases)
+        found = deconvolve(sample, spec, raster, aliases, self.epsilon, textbook=not self.aliases)
+        if self.aliases:
+            mean = estimate(found.equations, aliases, reference=None, rounds=self.rounds).mean
+            phase_part, amplitude = mean.split(math.prod(aliases.counts), dim=-1)
+            mean = phase_part + amplitude
+        else:
+            mean = matched(found.equations, self.least_transfer)
+        scattered = aliases.to_object(aliases.unfold(mean), sample.object_shape)
+        phase = torch.angle(found.direct_beam + scattered)
+        seen = torch.as_tensor(aliases.seen(sample.object_shape)).to(phase)
+        x = seen * pin_background(phase / sample.operator.attrs.phase_scale_rad, seen)
+        diagnostics = {
+            "aliases": aliases.most,
+            "epsilon": found.epsilon,
+            "direct_beam": found.direct_beam,
+        }
+        return Reconstruction(x.float().cpu().numpy(), diagnostics=diagnostics)
+
+
+@dataclass(frozen=True)
+class Deconvolution:
+    """What the patterns say of t(k) conj(t(0)).
+
+    Attributes:
+        equations: of (p, m) of each alias; of t(k) conj(t(0)) alone for the textbook.
+        direct_beam: |t(0)|^2.
+        epsilon: the filter's constant, in units of the ambiguity function's peak squared.
+    """
+
+    equations: NormalEquations
+    direct_beam: float
+    epsilon: float
+
+
+def deconvolve(
+    sample: Sample,
+    spec: MismatchSpec,
+    raster: Raster,
+    aliases: Aliases,
+    epsilon: float | None = None,
+    *,
+    textbook: bool = False,
+) -> Deconvolution:
+    """The normal equations over rho; one pass, or as many as fit the memory.
+
+    At the deadline those rows of rho are left out that have not been worked on.
+
+    Args:
+        sample: the measurement.
+        spec: the detector.
+        raster: its scan.
+        aliases: the frequencies.
+        epsilon: as in `Wdd`.
+        textbook: the deconvolution by itself, for one alias.
+    """
+    attrs, device = sample.operator.attrs, sample.device
+    statistics = PixelStatistics.of(sample.y)
+    usable = statistics.usable(attrs.gain)
+    ambiguity = Ambiguity(sample.operator, spec, aliases, device)
+
+    def features(counts: np.ndarray, rows: slice) -> Tensor:
+        electrons = fill(counts, usable) / attrs.gain
+        return ambiguity.features(torch.as_tensor(electrons).to(device), rows)
+
+    mean = fill(statistics.mean[None], usable)[0] / attrs.gain
+    peak = attrs.dose_e**2
+    noise = white_noise(mean, (attrs.read_noise / attrs.gain) ** 2) * raster.noise_gain
+    if epsilon is None:
+        epsilon = expected_epsilon(noise / peak, attrs.phase_scale_rad, int(aliases.passed.sum()))
+    rest = noise / (epsilon * peak)
+    rows, cols = ambiguity.overlapping.shape
+    overlapping = torch.as_tensor(ambiguity.overlapping).to(device)
+    average = ambiguity.features(torch.as_tensor(mean)[None].to(device), slice(0, rows))[0]
+    kinds = 1 if textbook else 2
+    equations = NormalEquations.empty(raster.period, kinds * math.prod(aliases.counts), device)
+    direct, own = 0.0, 0.0
+    for row, spectra in scan_spectra(sample, raster, features, rows, cols):
+        if sample.seconds_left <= 0:
+            break
+        for part in ambiguity.column_blocks():
+            line, opposite = (aliases.fold(values) for values in ambiguity.templates(row, part))
+            weight = overlapping[row, part, None, None] / (
+                noise + rest * opposite.abs().square().sum(dim=-1)
+            )
+            both = line if textbook else torch.cat([line - opposite, line + opposite], dim=-1)
+            equations.add(both, spectra[part], weight)
+        vacuum = ambiguity.unscattered(row)
+        weight = overlapping[row] / (noise + rest * vacuum.abs().square())
+        direct += float((weight * (vacuum.conj() * average[row]).real).sum())
+        own += float((weight * vacuum.abs().square()).sum())
+        sample.progress((row + 1) / rows)
+    return Deconvolution(equations, direct / own if own else 1.0, epsilon)
+
+
+def white_noise(mean: np.ndarray, read_variance: float) -> float:
+    """Variance of a pattern's transform, were every pixel as noisy as the disk's are.
+
+    The two terms that are solved for lie within the disk, and there that is what the noise is.
+
+    Args:
+        mean: (Ky, Kx) position-averaged pattern [electrons].
+        read_variance: of a pixel [electrons^2].
+    """
+    in_disk = float((mean**2).sum() / max(float(mean.sum()), 1e-30))
+    return mean.size * (in_disk + read_variance)
+
+
+def expected_epsilon(noise: float, phase_scale_rad: float, passed: int) -> float:
+    """Noise over what scattered waves that interfere with each other are expected to add.
+
+    Of a phase of variance s^2, spread over `passed` coefficients, the products of two that are k
+    apart add up to s^4 / `passed`.
+
+    Args:
+        noise: variance of H at one rho, over the square of the ambiguity function's peak.
+        phase_scale_rad: phase of x = 1 [rad].
+        passed: frequencies that the aperture passes.
+    """
+    return noise * passed / (TYPICAL_CONTRAST * phase_scale_rad) ** 4
