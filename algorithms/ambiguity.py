@@ -1,4 +1,4 @@
-r"""The probe's ambiguity function, and what the object adds to it: Wigner distribution deconvolution.
+r"""The probe's ambiguity function and the object's: Wigner distribution deconvolution.
 
 The inverse Fourier transform of a pattern over the detector is the exit wave's autocorrelation, and
 over the scan it becomes (Rodenburg & Bates, Phil. Trans. R. Soc. A 339, 521 (1992))
@@ -14,9 +14,9 @@ outshines all others: kappa = k and kappa = 0. They are what is solved for, as s
 
 p is the phase's part (first order: i phi_k), m the amplitude's. The rest, scattered waves that
 interfere with each other, is taken for as likely at every kappa: its variance is `rest` |chi|^2 at
-each rho. With noise of variance `noise` beside it, least squares weighs by 1/(noise + rest |chi|^2),
-and its projection onto e chi is the textbook's deconvolution with a Wiener filter of epsilon =
-noise/rest,
+each rho. With noise of variance `noise` beside it, least squares weighs by 1/(noise + rest
+|chi|^2), and its projection onto e chi is the textbook's deconvolution with a Wiener filter of
+epsilon = noise/rest,
 
     sum_rho conj(e chi) H / (|chi|^2 + epsilon),
 

@@ -14,13 +14,17 @@ stand out, as the Bragg peaks of a lattice do.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from algorithms.prior import PEAK_CONTRAST
+from algorithms.base import Sample
+from algorithms.prior import PEAK_CONTRAST, pin_background
 from algorithms.scan_transform import Aliases
 
 ROUNDS = 8
@@ -46,13 +50,10 @@ class NormalEquations:
     @classmethod
     def empty(cls, period: tuple[int, int], unknowns: int, device: str) -> NormalEquations:
         """Of nothing measured yet."""
-        real, complex_ = (
-            {"dtype": dtype, "device": device} for dtype in (torch.float64, torch.complex128)
-        )
         return cls(
-            torch.zeros((*period, unknowns, unknowns), **complex_),
-            torch.zeros((*period, unknowns), **complex_),
-            torch.zeros(period, **real),
+            torch.zeros((*period, unknowns, unknowns), dtype=torch.complex128, device=device),
+            torch.zeros((*period, unknowns), dtype=torch.complex128, device=device),
+            torch.zeros(period, dtype=torch.float64, device=device),
         )
 
     def add(self, templates: Tensor, measured: Tensor, weights: Tensor) -> None:
@@ -127,7 +128,8 @@ def prior_variance(equations: NormalEquations, aliases: Aliases, rounds: int = R
         share = bins.mean(chosen).clamp_min(torch.finfo(torch.float64).tiny)
         return (bins.mean(chosen * values) / share)[bins.ring]
 
-    def rings_and_peaks(power: Tensor) -> Tensor:
+    def updated(powers: Tensor, kind: int) -> Tensor:
+        power = of_kind(powers, kind)
         peak = power > PEAK_CONTRAST * ring_mean(power, passed)
         return torch.where(peak, power, ring_mean(power, passed * ~peak))
 
@@ -143,8 +145,7 @@ def prior_variance(equations: NormalEquations, aliases: Aliases, rounds: int = R
     variance = by_kind(moments)
     for _ in range(rounds):
         mean, spread = equations.posterior(variance)
-        power = mean.abs().square() + spread
-        variance = by_kind(lambda kind, power=power: rings_and_peaks(of_kind(power, kind)))
+        variance = by_kind(partial(updated, mean.abs().square() + spread))
     return variance
 
 
@@ -190,3 +191,34 @@ def matched(equations: NormalEquations, least: float) -> Tensor:
     information = equations.information
     trusted = information > least * information.max()
     return torch.where(trusted, equations.projection / information.clamp_min(1e-300), 0.0)
+
+
+@dataclass(frozen=True)
+class DirectPhase:
+    """A phase that was found without iterating over an object.
+
+    Attributes:
+        phase: (H, W) [rad].
+        aliases: the frequencies that it is made of.
+        diagnostics: anything JSON can hold, for people.
+    """
+
+    phase: Tensor
+    aliases: Aliases
+    diagnostics: Mapping[str, float]
+
+
+def pinned(
+    phase: Tensor, aliases: Aliases, sample: Sample, percentile: float
+) -> NDArray[np.float32]:
+    """x_hat (H, W) in [0, 1]: a percentile of what the scan saw is put to 0, the rest is 0.
+
+    Args:
+        phase: (H, W) [rad].
+        aliases: the frequencies that it is made of, and the scan.
+        sample: the measurement.
+        percentile: of the pixels within the scan.
+    """
+    seen = torch.as_tensor(aliases.seen(sample.object_shape)).to(phase)
+    x = seen * pin_background(phase / sample.operator.attrs.phase_scale_rad, seen, percentile)
+    return x.float().cpu().numpy()

@@ -1,4 +1,4 @@
-r"""The scan's Fourier transform, and the object's frequencies that it holds: what SSB and WDD share.
+r"""The scan's Fourier transform, and the object's frequencies in it: what SSB and WDD share.
 
 Each detector pixel, seen over the scan, is an image y(R). Its Fourier transform at the scan's
 frequency Q,
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from algorithms.base import Sample, unsuited
+from algorithms.lattice import ScanLattice
 from physics.curvature import FrequencyBins
 
 Float64 = NDArray[np.float64]
@@ -70,21 +71,17 @@ class Raster:
         Raises:
             ContractError: SAMPLE_UNSUITED, the positions are no such raster.
         """
-        ny, nx = sample.scan_shape
-        ideal = sample.operator
-        positions = ideal.positions_px.astype(np.float64).reshape(ny, nx, 2)
-        if min(ny, nx) < 2:
-            raise _no_raster(sample, f"{ny} x {nx} positions, which have no raster")
-        step_y = float((positions[-1, :, 0] - positions[0, :, 0]).mean() / (ny - 1))
-        step_x = float((positions[:, -1, 1] - positions[:, 0, 1]).mean() / (nx - 1))
+        lattice, ideal = ScanLattice.of(sample), sample.operator
+        (ny, nx), (step_y, step_x) = sample.scan_shape, (lattice.slow[0], lattice.fast[1])
         even = np.stack(
             np.meshgrid(step_y * np.arange(ny), step_x * np.arange(nx), indexing="ij"), axis=-1
         )
-        origin = (positions - even).mean(axis=(0, 1))
-        off = float(np.linalg.norm(positions - even - origin, axis=-1).max())
+        deviation = ideal.positions_px.astype(np.float64).reshape(even.shape) - even
+        origin = deviation.mean(axis=(0, 1))
+        off = float(np.linalg.norm(deviation - origin, axis=-1).max())
         finest = ideal.window / (2 * ideal.disk_radius_px)
         if off > OFF_RASTER * finest or min(step_y, step_x) <= 0:
-            raise _no_raster(sample, f"positions up to {off:.2f} pixels off an even raster")
+            raise _not_even(sample, off, OFF_RASTER * finest)
         height, width = ideal.attrs.object_shape
         fills = (
             ideal.attrs.periodic
@@ -96,7 +93,7 @@ class Raster:
         )
         return cls(
             (float(origin[0]), float(origin[1])),
-            (step_y, step_x),
+            (float(step_y), float(step_x)),
             (ny, nx),
             (ny + margin_y, nx + margin_x),
         )
@@ -119,14 +116,13 @@ class Raster:
         return float((self.weight**2).sum()) / (self.period[0] * self.period[1]) ** 2
 
 
-def _no_raster(sample: Sample, found: str) -> Exception:
-    finest = sample.operator.window / (2 * sample.operator.disk_radius_px)
+def _not_even(sample: Sample, off: float, allowed: float) -> Exception:
     return unsuited(
         sample,
-        needs="positions on an even raster along the object's axes, to within"
-        f" {OFF_RASTER * finest:.2f} pixels",
-        found=found,
-        instead="`ptychography` takes any positions; `cpu-baseline` grids them",
+        needs=f"positions within {allowed:.2f} pixels of an even raster along the object's axes,"
+        " rows downwards and columns to the right",
+        found=f"positions up to {off:.2f} pixels off it",
+        instead="parallax and idpc take turned rasters; ptychography takes any positions",
     )
 
 
@@ -138,7 +134,7 @@ def _too_coarse(sample: Sample, raster: Raster, most: int, pixels: float) -> Exc
         needs="fewer frequencies folded onto one than the bright-field disk has pixels, which"
         f" takes steps below about {widest:.0f} object pixels",
         found=f"{most} frequencies for {pixels:.0f} pixels, at steps of {max(raster.step):.1f}",
-        instead="`ptychography` uses the dark field as well; or scan with smaller steps",
+        instead="ptychography uses the dark field as well; or scan with smaller steps",
     )
 
 
@@ -159,8 +155,8 @@ class Aliases:
     Attributes:
         k_y: rows' frequency, (ay * Py,) [cycles/object pixel], in the FFT's order.
         k_x: columns' frequency, (ax * Px,), likewise.
-        passed: (ay * Py, ax * Px), True where the aperture passes a frequency and the object has it;
-            False for those that fold onto 0, where the unscattered beam hides them.
+        passed: (ay * Py, ax * Px), True where the aperture passes a frequency that the object
+            has; False for those that fold onto 0, where the unscattered beam hides them.
         raster: the scan.
     """
 
@@ -184,11 +180,12 @@ class Aliases:
         """
         ideal = sample.operator
         limit = 2 * (ideal.disk_radius_px + RIM_PX) / ideal.window
-        axes = []
+        axes: list[Float64] = []
         for step, period in zip(raster.step, raster.period, strict=True):
             most = math.floor(min(limit, 0.5) * period * step)
             count = math.ceil((2 * most + 1) / period) if folded else 1
-            axes.append(np.fft.fftfreq(count * period, 1 / (count * period)) / (period * step))
+            whole = np.fft.fftfreq(count * period, 1 / (count * period)).astype(np.float64)
+            axes.append(whole / (period * step))
         k_y, k_x = axes
         radius = np.hypot(k_y[:, None], k_x[None, :])
         # The last frequency of an even axis has no mirror image.
@@ -241,9 +238,7 @@ class Aliases:
         """
         waves = [
             torch.as_tensor(np.exp(2j * np.pi * np.outer(np.arange(side) - origin, k)))
-            for side, origin, k in zip(
-                shape, self.raster.origin, (self.k_y, self.k_x), strict=True
-            )
+            for side, origin, k in zip(shape, self.raster.origin, (self.k_y, self.k_x), strict=True)
         ]
         rows, cols = (wave.to(coefficients.device, coefficients.dtype) for wave in waves)
         return rows @ coefficients @ cols.T

@@ -1,19 +1,25 @@
-r"""What one Fourier component of a weak phase does to the bright-field disk: the side bands.
+r"""What one Fourier component of a weak object does to the bright-field disk: the side bands.
 
-With t = 1 + i phi, phi(r) = sum_k phi_k exp(2 pi i k r) real, and P^ the probe's far field, the
-operator (contract, section 1) gives to first order, at the frequency q that a detector pixel sees,
+With t = 1 + i phi + mu, phi(r) = sum_k phi_k exp(2 pi i k r) and mu real, and P^ the probe's far
+field, the operator (contract, section 1) gives to first order, at the frequency q that a detector
+pixel sees,
 
-    I_R(q) = w |P^(q)|^2 + sum_k phi_k exp(2 pi i k R) T_k(q),
-    T_k(q) = i w [conj(P^(q)) P^(q - n k) - P^(q) conj(P^(q + n k))],   w = dose * dq/dd,
+    I_R(q) = w |P^(q)|^2 + sum_k exp(2 pi i k R) [phi_k T_k(q) + mu_k M_k(q)],   w = dose * dq/dd
+    T_k(q) = i w [conj(P^(q)) P^(q - n k) - P^(q) conj(P^(q + n k))]
+    M_k(q) =   w [conj(P^(q)) P^(q - n k) + P^(q) conj(P^(q + n k))]
 
 k in cycles per object pixel and n k in nominal detector pixels (Rodenburg, McCallum & Nellist,
 Ultramicroscopy 48, 304 (1993)). P^ holds aperture and aberrations, A exp(-i chi), so that the phase
 of T is what a sum over pixels must first take off. P^ is evaluated at the distorted q, from the
 probe that the operator has: nothing is interpolated, and T is the operator's own derivative.
+
+A phase object has no mu but to second order: -phi^2/2. Where the phase is not weak, mu takes that
+up, which would else be put down to phi.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -41,7 +47,7 @@ TEMPLATE_BYTES = 64 << 20
 
 
 class SideBands:
-    """T_k of the detector pixels that lie in the bright-field disk.
+    """T_k and M_k of the detector pixels that lie in the bright-field disk.
 
     Args:
         ideal: the ideal operator.
@@ -68,7 +74,9 @@ class SideBands:
         geometry = DetectorGeometry(n, spec)
         q_y, q_x = geometry.frequencies()
         disk = np.hypot(q_y[:, None], q_x[None, :]) <= ideal.disk_radius_px + RIM_PX
-        self.rows, self.cols = (_span(disk.any(axis=axis)) for axis in (1, 0))
+        rows, cols = np.nonzero(disk)
+        self.rows = slice(int(rows.min()), int(rows.max()) + 1)
+        self.cols = slice(int(cols.min()), int(cols.max()) + 1)
         self.inside = disk[self.rows, self.cols]
         q_y, q_x = q_y[self.rows], q_x[self.cols]
         probe = ideal.probe.astype(np.complex128)
@@ -80,7 +88,9 @@ class SideBands:
         # Two factors of P^(q -+ n k) = A_y probe A_x^T, rows and columns apart.
         self._factors = [
             (
-                tensor(dft_matrix(np.subtract.outer(q_y, sign * n * aliases.k_y).ravel(), n) @ probe),
+                tensor(
+                    dft_matrix(np.subtract.outer(q_y, sign * n * aliases.k_y).ravel(), n) @ probe
+                ),
                 tensor(dft_matrix(np.subtract.outer(q_x, sign * n * aliases.k_x).ravel(), n)),
             )
             for sign in (1, -1)
@@ -94,8 +104,8 @@ class SideBands:
         """|T| of a side band of the relative strength `LEAST_SIDE_BAND` [electrons/rad]."""
         return LEAST_SIDE_BAND * self._weight * float(self._unscattered.abs().max()) ** 2
 
-    def templates(self, row: int, cols: slice) -> Tensor:
-        """T of the pixels `cols` of a row, (cols, ay * Py, ax * Px) [electrons/rad]."""
+    def templates(self, row: int, cols: slice) -> tuple[Tensor, Tensor]:
+        """(T, M) of the pixels `cols` of a row, each (cols, ay * Py, ax * Px) [electrons/rad]."""
         ky, kx = self._passed.shape
         below, above = (
             (left[row * ky : (row + 1) * ky] @ right[cols.start * kx : cols.stop * kx].T)
@@ -103,9 +113,10 @@ class SideBands:
             .movedim(1, 0)
             for left, right in self._factors
         )
-        unscattered = self._unscattered[row, cols][:, None, None]
-        bands = unscattered.conj() * below - unscattered * above.conj()
-        return (1j * self._weight) * bands * self._passed
+        unscattered = self._weight * self._unscattered[row, cols][:, None, None]
+        lower = unscattered.conj() * below * self._passed
+        upper = unscattered * above.conj() * self._passed
+        return 1j * (lower - upper), lower + upper
 
     def column_blocks(self) -> Iterator[slice]:
         """Columns whose templates are worked on together."""
@@ -113,16 +124,10 @@ class SideBands:
         return batches(self.inside.shape[1], max(1, TEMPLATE_BYTES // each))
 
 
-def _span(seen: np.ndarray) -> slice:
-    """From the first to the last True."""
-    places = np.flatnonzero(seen)
-    return slice(int(places[0]), int(places[-1]) + 1)
-
-
 def measured_side_bands(
-    sample: Sample, spec: MismatchSpec, raster: Raster, aliases: Aliases, *, flat: bool = False
+    sample: Sample, spec: MismatchSpec, raster: Raster, aliases: Aliases, *, textbook: bool = False
 ) -> NormalEquations:
-    """The normal equations of phi_k, from the pixels of the disk; one pass, or as many as fit.
+    """The normal equations of (phi_k, mu_k), from the disk's pixels; one pass, or as many as fit.
 
     At the deadline those detector rows are left out that have not been worked on.
 
@@ -131,8 +136,8 @@ def measured_side_bands(
         spec: the detector.
         raster: its scan.
         aliases: the frequencies.
-        flat: weigh pixels by 1/|T| in place of their noise, which makes b the plain sum of side
-            bands, the phase of T taken off. For one alias.
+        textbook: phi_k alone, and pixels weighed by 1/|T| in place of their noise, which makes b
+            the plain sum of side bands, the phase of T taken off. For one alias.
     """
     attrs, device = sample.operator.attrs, sample.device
     bands = SideBands(sample.operator, spec, aliases, device)
@@ -144,7 +149,8 @@ def measured_side_bands(
     variance = raster.noise_gain * np.maximum(variance, LEAST_VARIANCE * variance.max())
     weights = torch.as_tensor(usable / variance).to(device)[..., None, None]
     height, width = bands.inside.shape
-    equations = NormalEquations.empty(raster.period, int(np.prod(aliases.counts)), device)
+    unknowns = (1 if textbook else 2) * math.prod(aliases.counts)
+    equations = NormalEquations.empty(raster.period, unknowns, device)
 
     def pixels(counts: np.ndarray, rows: slice) -> Tensor:
         chosen = counts[:, bands.rows, bands.cols][:, rows]
@@ -154,11 +160,13 @@ def measured_side_bands(
         if sample.seconds_left <= 0:
             break
         for cols in bands.column_blocks():
-            templates = aliases.fold(bands.templates(row, cols))
-            weight = weights[row, cols]
-            if flat:
-                length = templates[..., 0].abs()
-                weight = (weight > 0) * (length > bands.least) / length.clamp_min(bands.least)
-            equations.add(templates, spectra[cols], weight)
+            phase, amplitude = (aliases.fold(part) for part in bands.templates(row, cols))
+            if textbook:
+                length = phase[..., 0].abs()
+                seen = (weights[row, cols] > 0) & (length > bands.least)
+                equations.add(phase, spectra[cols], seen / length.clamp_min(bands.least))
+            else:
+                both = torch.cat([phase, amplitude], dim=-1)
+                equations.add(both, spectra[cols], weights[row, cols])
         sample.progress((row + 1) / height)
     return equations

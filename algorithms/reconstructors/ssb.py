@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from algorithms.base import Reconstruction, Sample
-from algorithms.linear_phase import ROUNDS, estimate, matched
-from algorithms.prior import pin_background
+from algorithms.linear_phase import ROUNDS, DirectPhase, estimate, matched, pinned
 from algorithms.scan_transform import Aliases, Raster
 from algorithms.side_bands import measured_side_bands
+from algorithms.wiener import BACKGROUND_PERCENTILE
 from schemas.spec import MismatchSpec
 
 
@@ -22,17 +20,19 @@ class Ssb:
     """Single side band ptychography.
 
     Attributes:
-        aliases: tell frequencies apart that fold onto one another, by least squares over the
-            detector's pixels, weighed by their noise, under a prior from the data. False: the
-            textbook's sum over side bands, divided by their amplitude.
+        aliases: tell frequencies apart that fold onto one another, and phase from amplitude, by
+            least squares over the detector's pixels, weighed by their noise, under a prior from
+            the data. False: the textbook's sum over side bands, divided by their amplitude.
         rounds: rounds in which the prior is found.
         least_transfer: sum of side bands, relative to the largest, below which the textbook's sum
             leaves a frequency out; it has no prior.
+        background: percentile of x that is put to 0, the linear images' own.
     """
 
     aliases: bool = True
     rounds: int = ROUNDS
     least_transfer: float = 0.05
+    background: float = BACKGROUND_PERCENTILE
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) in [0, 1].
@@ -40,17 +40,25 @@ class Ssb:
         Raises:
             ContractError: SAMPLE_UNSUITED, no even raster, or one that is too coarse.
         """
+        found = self.phase(sample, spec)
+        x = pinned(found.phase, found.aliases, sample, self.background)
+        return Reconstruction(x, diagnostics=found.diagnostics)
+
+    def phase(self, sample: Sample, spec: MismatchSpec) -> DirectPhase:
+        """The phase, its mean 0.
+
+        Raises:
+            ContractError: as `reconstruct`.
+        """
         raster = Raster.of(sample)
         aliases = Aliases.of(sample, raster, folded=self.aliases)
-        equations = measured_side_bands(sample, spec, raster, aliases, flat=not self.aliases)
+        equations = measured_side_bands(sample, spec, raster, aliases, textbook=not self.aliases)
         diagnostics: dict[str, float] = {"aliases": aliases.most, "pixels": equations.measured}
         if self.aliases:
             found = estimate(equations, aliases, reference=1.0, rounds=self.rounds)
-            mean = found.mean
+            coefficients, _ = found.mean.chunk(2, dim=-1)
             diagnostics["misfit"] = float(found.misfit.mean())
         else:
-            mean = matched(equations, self.least_transfer)
-        phase = aliases.to_object(aliases.unfold(mean), sample.object_shape).real
-        seen = torch.as_tensor(aliases.seen(sample.object_shape)).to(phase)
-        x = seen * pin_background(phase / sample.operator.attrs.phase_scale_rad, seen)
-        return Reconstruction(x.float().cpu().numpy(), diagnostics=diagnostics)
+            coefficients = matched(equations, self.least_transfer)
+        image = aliases.to_object(aliases.unfold(coefficients), sample.object_shape)
+        return DirectPhase(image.real, aliases, diagnostics)

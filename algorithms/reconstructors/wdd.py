@@ -14,9 +14,16 @@ from torch import Tensor
 
 from algorithms.ambiguity import Ambiguity
 from algorithms.base import Reconstruction, Sample
-from algorithms.linear_phase import ROUNDS, NormalEquations, estimate, matched
+from algorithms.linear_phase import (
+    ROUNDS,
+    DirectPhase,
+    NormalEquations,
+    estimate,
+    matched,
+    pinned,
+)
 from algorithms.pixels import PixelStatistics, fill
-from algorithms.prior import pin_background
+from algorithms.prior import BACKGROUND_PERCENTILE
 from algorithms.scan_transform import Aliases, Raster, scan_spectra
 from schemas.spec import MismatchSpec
 
@@ -38,12 +45,14 @@ class Wdd:
         rounds: rounds in which the prior is found.
         least_transfer: transfer, relative to the largest, below which the textbook's deconvolution
             leaves a frequency out; it has no prior.
+        background: percentile of x that is put to 0.
     """
 
     aliases: bool = True
     epsilon: float | None = None
     rounds: int = ROUNDS
     least_transfer: float = 0.05
+    background: float = BACKGROUND_PERCENTILE
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) in [0, 1].
@@ -51,25 +60,32 @@ class Wdd:
         Raises:
             ContractError: SAMPLE_UNSUITED, no even raster, or one that is too coarse.
         """
+        found = self.phase(sample, spec)
+        x = pinned(found.phase, found.aliases, sample, self.background)
+        return Reconstruction(x, diagnostics=found.diagnostics)
+
+    def phase(self, sample: Sample, spec: MismatchSpec) -> DirectPhase:
+        """The phase of the transmission.
+
+        Raises:
+            ContractError: as `reconstruct`.
+        """
         raster = Raster.of(sample)
         aliases = Aliases.of(sample, raster, folded=self.aliases)
         found = deconvolve(sample, spec, raster, aliases, self.epsilon, textbook=not self.aliases)
         if self.aliases:
             mean = estimate(found.equations, aliases, reference=None, rounds=self.rounds).mean
-            phase_part, amplitude = mean.split(math.prod(aliases.counts), dim=-1)
-            mean = phase_part + amplitude
+            phase_part, amplitude = mean.chunk(2, dim=-1)
+            coefficients = phase_part + amplitude
         else:
-            mean = matched(found.equations, self.least_transfer)
-        scattered = aliases.to_object(aliases.unfold(mean), sample.object_shape)
-        phase = torch.angle(found.direct_beam + scattered)
-        seen = torch.as_tensor(aliases.seen(sample.object_shape)).to(phase)
-        x = seen * pin_background(phase / sample.operator.attrs.phase_scale_rad, seen)
+            coefficients = matched(found.equations, self.least_transfer)
+        scattered = aliases.to_object(aliases.unfold(coefficients), sample.object_shape)
         diagnostics = {
             "aliases": aliases.most,
             "epsilon": found.epsilon,
             "direct_beam": found.direct_beam,
         }
-        return Reconstruction(x.float().cpu().numpy(), diagnostics=diagnostics)
+        return DirectPhase(torch.angle(found.direct_beam + scattered), aliases, diagnostics)
 
 
 @dataclass(frozen=True)
@@ -78,13 +94,21 @@ class Deconvolution:
 
     Attributes:
         equations: of (p, m) of each alias; of t(k) conj(t(0)) alone for the textbook.
-        direct_beam: |t(0)|^2.
+        direct_projection: b of the unscattered wave alone, from the mean pattern.
+        direct_information: its G.
         epsilon: the filter's constant, in units of the ambiguity function's peak squared.
     """
 
     equations: NormalEquations
-    direct_beam: float
+    direct_projection: float
+    direct_information: float
     epsilon: float
+
+    @property
+    def direct_beam(self) -> float:
+        """|t(0)|^2, the share of the wave that is not scattered; 1 where nothing was read."""
+        seen = self.direct_information > 0
+        return self.direct_projection / self.direct_information if seen else 1.0
 
 
 def deconvolve(
@@ -144,7 +168,7 @@ def deconvolve(
         direct += float((weight * (vacuum.conj() * average[row]).real).sum())
         own += float((weight * vacuum.abs().square()).sum())
         sample.progress((row + 1) / rows)
-    return Deconvolution(equations, direct / own if own else 1.0, epsilon)
+    return Deconvolution(equations, direct, own, epsilon)
 
 
 def white_noise(mean: np.ndarray, read_variance: float) -> float:

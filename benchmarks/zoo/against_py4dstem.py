@@ -1,6 +1,7 @@
 """Direct methods of this project and of py4DSTEM on the same data, conventions made equal.
 
-    python -m benchmarks.zoo.against_py4dstem [--scenes N] [--seed N] [--cache FOLDER] [--page]
+    python -m benchmarks.zoo.against_py4dstem [--scenes N] [--seed N] [--finer N] [--cache FOLDER]
+        [--methods NAME ...] [--page]
 
 Nominal detector, counts with their noise. Each method is a line of `COMPARISONS`: what we call, and
 what its adapter is told. Images are compared by Pearson's correlation, which no constant and no
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from algorithms.base import Sample
@@ -25,6 +27,10 @@ from algorithms.idpc import center_of_mass, integrate
 from algorithms.pixels import PixelStatistics
 from algorithms.reconstructors.idpc import Idpc
 from algorithms.reconstructors.parallax import Parallax
+from algorithms.reconstructors.ssb import Ssb
+from algorithms.reconstructors.wdd import Wdd, deconvolve
+from algorithms.scan_transform import Aliases, Raster
+from algorithms.side_bands import measured_side_bands
 from algorithms.tilted_images import TiltedImages
 from algorithms.wiener import band_of
 from benchmarks import page
@@ -81,6 +87,29 @@ def _aligned(sample: Sample) -> Float64:
     return tilted.aligned(sample, PixelStatistics.of(sample.y).mean)
 
 
+def _sum_of_side_bands(sample: Sample) -> Float64:
+    """Their sum before it is divided by their number, as py4DSTEM leaves it."""
+    raster = Raster.of(sample)
+    aliases = Aliases.of(sample, raster, folded=False)
+    sums = measured_side_bands(sample, NOMINAL_DETECTOR, raster, aliases, textbook=True)
+    image = aliases.to_object(aliases.unfold(sums.projection), sample.object_shape)
+    return np.asarray(image.real)
+
+
+def _plain_deconvolution(sample: Sample) -> Float64:
+    """The phase of the deconvolved transmission, not divided by the filter's own transfer."""
+    raster = Raster.of(sample)
+    aliases = Aliases.of(sample, raster, folded=False)
+    # Theirs is relative to the aperture's share of the detector, not to its square.
+    epsilon = EPSILON * sample.operator.window**2 / (np.pi * sample.operator.disk_radius_px**2)
+    found = deconvolve(sample, NOMINAL_DETECTOR, raster, aliases, epsilon, textbook=True)
+    image = aliases.to_object(aliases.unfold(found.equations.projection), sample.object_shape)
+    return np.asarray(torch.angle(found.direct_projection + image))
+
+
+EPSILON = 0.01
+"""Constant of the Wiener filter, relative to the ambiguity function's peak, as py4DSTEM advises."""
+
 PARALLAX = {"method": "parallax", "threshold": 0.5, "sigma_px": 0.125}
 
 COMPARISONS: Mapping[str, Comparison] = {
@@ -95,6 +124,20 @@ COMPARISONS: Mapping[str, Comparison] = {
     "parallax, each one's phase": Comparison(
         lambda sample: Parallax().phase(sample, NOMINAL_DETECTOR)[0].phase,
         {**PARALLAX, "corrected": True},
+    ),
+    "SSB, the textbook's sum": Comparison(
+        _sum_of_side_bands, {"method": "ssb", "compensated": True}
+    ),
+    "SSB, each at its defaults": Comparison(
+        lambda sample: Ssb().phase(sample, NOMINAL_DETECTOR).phase.numpy(),
+        {"method": "ssb", "compensated": True},
+    ),
+    "WDD, the textbook's deconvolution": Comparison(
+        _plain_deconvolution, {"method": "wdd", "epsilon": EPSILON}
+    ),
+    "WDD, each at its defaults": Comparison(
+        lambda sample: Wdd().phase(sample, NOMINAL_DETECTOR).phase.numpy(),
+        {"method": "wdd", "epsilon": EPSILON},
     ),
 }
 """{method: what both call}."""
@@ -139,7 +182,10 @@ def table(options: argparse.Namespace) -> str:
     python = make_environment(PY4DSTEM, options.cache, None)
     lines = [HEADER]
     with tempfile.TemporaryDirectory() as name:
-        for scene in build_scenes(Path(name), scenes=options.scenes, seed=options.seed):
+        folder = Path(name)
+        for scene in build_scenes(
+            folder, scenes=options.scenes, seed=options.seed, finer=options.finer
+        ):
             sample = sample_of(Problem.load(scene.files[NOMINAL]), periodic=True)
             for method in options.methods:
                 figures = compare(COMPARISONS[method], sample, scene, python)
@@ -155,6 +201,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where environments lie")
+    parser.add_argument("--finer", type=int, default=1, help="divides the scan's step")
     parser.add_argument("--methods", nargs="*", default=list(COMPARISONS))
     parser.add_argument("--page", action="store_true", help=f"write {PAGE.name}")
     options = parser.parse_args()

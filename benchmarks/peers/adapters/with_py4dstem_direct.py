@@ -81,7 +81,51 @@ def parallax(problem: Problem, settings: Settings) -> np.ndarray:
     return np.asarray(solver.recon_phase_corrected)
 
 
-METHODS: Mapping[str, Direct] = {"dpc": dpc, "parallax": parallax}
+def ssb(problem: Problem, settings: Settings) -> np.ndarray:
+    """Single side band, (Ny, Nx).
+
+    `settings["compensated"]`: whether the aberrations' phase is taken off.
+    """
+    solver = _known_probe(py4DSTEM.process.phase.SSB, problem)
+    solver.reconstruct(phase_compensation=settings["compensated"], num_jobs=1, progress_bar=False)
+    return np.angle(solver.object)
+
+
+def wdd(problem: Problem, settings: Settings) -> np.ndarray:
+    """Wigner distribution deconvolution, (Ny, Nx)."""
+    solver = _known_probe(py4DSTEM.process.phase.WDD, problem)
+    solver.reconstruct(settings["epsilon"], num_jobs=1, progress_bar=False)
+    return np.angle(solver.object)
+
+
+def _known_probe(kind: type, problem: Problem) -> object:
+    """A direct ptychography with the axis at n//2, and our aperture's rim and aberrations.
+
+    Our rim falls linearly over one detector pixel, theirs by a cosine within `rolloff`.
+    """
+    pixel_mrad = 1e3 * problem.wavelength_A * problem.detector_pixel_invA
+    axis = np.full(problem.scan_shape, problem.window // 2, dtype=np.float32)
+    solver = kind(
+        energy=problem.energy_eV,
+        datacube=datacube(problem),
+        semiangle_cutoff=problem.semiangle_mrad + pixel_mrad / 2,
+        rolloff=pixel_mrad,
+        polar_parameters={"C10": problem.C10_A},
+        verbose=False,
+    )
+    return solver.preprocess(
+        crop_around_bf_disk=False,
+        force_com_measured=(axis, axis),
+        force_com_rotation=0,
+        force_com_transpose=False,
+        fit_function="constant",
+        plot_center_of_mass=False,
+        plot_rotation=False,
+        plot_overlap_trotters=False,
+    )
+
+
+METHODS: Mapping[str, Direct] = {"dpc": dpc, "parallax": parallax, "ssb": ssb, "wdd": wdd}
 """{name in the settings: call}."""
 
 
