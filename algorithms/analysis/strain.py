@@ -8,7 +8,6 @@ so that a camera length or an ellipse is not taken for strain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,20 +24,15 @@ from algorithms.analysis.deformation import (
     strain_errors,
 )
 from algorithms.analysis.lattice import Lattice, orders_within
+from algorithms.analysis.patterns import FirstLook, electron_blocks
 from algorithms.analysis.suited import disk_diameter_invA, lattice_of
-from algorithms.analysis.template import ProbeTemplate
 from algorithms.analysis.tracking import Tracker
 from algorithms.base import Sample, unsuited
-from algorithms.pixels import PixelStatistics, fill
-from physics.geometry import DetectorGeometry
 from schemas.findings import refuse
 from schemas.spec import MismatchSpec
 
 Float64 = NDArray[np.float64]
 Pair = tuple[float, float]
-
-BLOCK_BYTES = 8 << 20
-"""Patterns read at a time [bytes]; their correlations and boxes take about ten times as much."""
 
 LEAST_MEAN_E = 1.5
 """Disks with fewer electrons than this in the average pattern are not sought [electrons]."""
@@ -75,22 +69,18 @@ class Strain:
             ContractError: SAMPLE_UNSUITED: no disks apart on a lattice; USAGE: a bad parameter.
         """
         self._check(sample)
-        statistics = PixelStatistics.of(sample.y)
-        attrs = sample.operator.attrs
-        usable = statistics.usable(attrs.gain)
-        template = ProbeTemplate.of(sample.operator, spec)
-        average = fill(statistics.mean[None] / attrs.gain, usable)[0]
-        lattice, _ = lattice_of(sample, spec, average * statistics.count, template, usable)
+        look = FirstLook.of(sample, spec)
+        lattice, _ = lattice_of(sample, spec, look)
         tracker = Tracker(
-            template,
+            look.template,
             lattice,
-            _bright_orders(average, lattice, template),
-            usable,
-            (attrs.read_noise / attrs.gain) ** 2,
+            _bright_orders(look, lattice),
+            look.usable,
+            look.variance_e,
             self.least_significance,
         )
-        found = _Found.of(sample, tracker, usable)
-        return self._maps(sample, spec, found, lattice)
+        found = _Found.of(sample, tracker)
+        return self._maps(sample, tracker, found)
 
     def _check(self, sample: Sample) -> None:
         if self.region is None:
@@ -106,9 +96,9 @@ class Strain:
                 hint="positions are counted from 0, and the last ones are excluded",
             )
 
-    def _maps(self, sample: Sample, spec: MismatchSpec, found: _Found, start: Lattice) -> Maps:
-        shape = sample.scan_shape
-        scale = _to_frequency(sample, spec)
+    def _maps(self, sample: Sample, tracker: Tracker, found: _Found) -> Maps:
+        shape, start = sample.scan_shape, tracker.start
+        scale = tracker.template.frequency_scale_invA(sample.operator.detector_pixel_invA)
         basis = found.basis * scale[:, None]
         covariance = found.covariance * (scale**2)[:, None, None]
         valid = found.determined & (found.disks - 1 >= self.least_disks)
@@ -207,9 +197,10 @@ class _Found:
     sought: int
 
     @classmethod
-    def of(cls, sample: Sample, tracker: Tracker, usable: NDArray[np.bool_]) -> _Found:
+    def of(cls, sample: Sample, tracker: Tracker) -> _Found:
         """One pass over the scan, block by block."""
-        parts = [tracker.lattices(block)[0] for block in electron_blocks(sample, usable)]
+        blocks = electron_blocks(sample, tracker.usable)
+        parts = [tracker.lattices(block) for block in blocks]
         return cls(
             np.concatenate([part.basis for part in parts]),
             np.concatenate([part.covariance[:, :, 1:, 1:] for part in parts]),
@@ -220,35 +211,11 @@ class _Found:
         )
 
 
-def electron_blocks(sample: Sample, usable: NDArray[np.bool_]) -> Iterator[Float64]:
-    """The patterns (B, n, n) [electrons] in order, broken pixels as their neighbours are."""
-    ny, nx, ky, kx = sample.y.shape
-    size = max(1, BLOCK_BYTES // (8 * ky * kx))
-    for start in range(0, ny * nx, size):
-        stop = min(start + size, ny * nx)
-        if sample.seconds_left <= 0:
-            raise refuse(
-                "SAMPLE_TIMEOUT",
-                sample.name,
-                expected="an analysis within the sample's time limit",
-                found=f"{start} of {ny * nx} patterns done when the time was over",
-                hint="give it more time",
-            )
-        yield fill(sample.y.read(start, stop), usable) / sample.operator.attrs.gain
-        sample.progress(stop / (ny * nx))
-
-
-def _to_frequency(sample: Sample, spec: MismatchSpec) -> Float64:
-    """(2,) A^-1 per detector pixel along y and x."""
-    geometry = DetectorGeometry(sample.operator.window, spec)
-    scale = np.array([geometry.scale_y, geometry.scale_x])
-    return np.asarray(sample.operator.detector_pixel_invA / scale)
-
-
-def _bright_orders(average: Float64, lattice: Lattice, template: ProbeTemplate) -> NDArray[np.int_]:
-    """Disks (M, 2) that the average pattern (n, n) [electrons] shows."""
-    orders = orders_within(lattice, template)
+def _bright_orders(look: FirstLook, lattice: Lattice) -> NDArray[np.int_]:
+    """Disks (M, 2) that the average pattern shows."""
+    orders = orders_within(lattice, look.template)
     at = np.rint(lattice.places(orders)).astype(np.int_)
-    bright = template.correlate(average[None])[0][at[:, 0], at[:, 1]] >= LEAST_MEAN_E
+    electrons = look.template.correlate(look.average[None])[0][at[:, 0], at[:, 1]]
+    bright = electrons >= LEAST_MEAN_E
     bright[0] = True
     return np.asarray(orders[bright])

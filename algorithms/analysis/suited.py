@@ -7,13 +7,16 @@ from numpy.typing import NDArray
 
 from algorithms.analysis.disks import Disks
 from algorithms.analysis.lattice import Lattice, average_disks, find_lattice
-from algorithms.analysis.template import ProbeTemplate
+from algorithms.analysis.patterns import FirstLook
 from algorithms.base import Sample, unsuited
 from algorithms.idpc import integrated_phase
 from schemas.findings import ContractError
 from schemas.spec import MismatchSpec
 
 Float64 = NDArray[np.float64]
+
+LARGEST_BOX = 3
+"""Boxes of disks that must fit side by side on the detector: less has no room for a lattice."""
 
 LEAST_RADIUS_PX = 1.0
 """A disk of a smaller radius [pixels] has no inside: its place is the pixel's."""
@@ -43,21 +46,8 @@ def disk_diameter_invA(sample: Sample) -> float:
     return 2 * sample.operator.disk_radius_px * sample.operator.detector_pixel_invA
 
 
-def lattice_of(
-    sample: Sample,
-    spec: MismatchSpec,
-    total: Float64,
-    template: ProbeTemplate,
-    usable: NDArray[np.bool_],
-) -> tuple[Lattice, Disks]:
-    """The lattice of the average pattern, and its disks.
-
-    Args:
-        sample: the sample.
-        spec: the detector.
-        total: (n, n) sum of all patterns [electrons].
-        template: the probe's pattern on this detector.
-        usable: (n, n), False for broken pixels.
+def check_disks(sample: Sample, spec: MismatchSpec, look: FirstLook) -> None:
+    """Refuse disks that are too small to have a place, or too large to stand apart.
 
     Raises:
         ContractError: SAMPLE_UNSUITED, with figures.
@@ -69,12 +59,21 @@ def lattice_of(
             found=f"a radius of {sample.operator.disk_radius_px:.2f} pixels",
             instead="a longer camera length, or a larger semi-angle",
         )
-    if 2 * template.reach + 1 > total.shape[0] // 2:
-        raise no_lattice(sample, spec, usable, 0)
-    disks = average_disks(total, template, usable)
+    if LARGEST_BOX * look.template.side > sample.operator.window:
+        raise no_lattice(sample, spec, look.usable, 0)
+
+
+def lattice_of(sample: Sample, spec: MismatchSpec, look: FirstLook) -> tuple[Lattice, Disks]:
+    """The lattice of the average pattern, and its disks, the direct beam first.
+
+    Raises:
+        ContractError: SAMPLE_UNSUITED, with figures.
+    """
+    check_disks(sample, spec, look)
+    disks = average_disks(look.average * look.count, look.template, look.usable)
     lattice = find_lattice(disks)
     if lattice is None:
-        raise no_lattice(sample, spec, usable, max(len(disks.centers) - 1, 0))
+        raise no_lattice(sample, spec, look.usable, max(len(disks.centers) - 1, 0))
     return lattice, disks
 
 

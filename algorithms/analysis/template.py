@@ -91,6 +91,10 @@ class ProbeTemplate:
         """Side of a box [detector pixels]."""
         return 2 * self.reach + 1
 
+    def frequency_scale_invA(self, pixel_invA: float) -> Float64:
+        """(2,) A^-1 per detector pixel along y and x, for a nominal pixel of `pixel_invA`."""
+        return pixel_invA / np.array([self.geometry.scale_y, self.geometry.scale_x])
+
     def disks(self, offsets: Float64) -> tuple[Float64, Float64, Float64]:
         """Disks of one electron: D, dD/dc_y and dD/dc_x, each (M, side, side).
 

@@ -62,8 +62,8 @@ class Tracker:
     variance_e: float
     least_significance: float
 
-    def lattices(self, patterns: Float64) -> tuple[LatticeFit, Float64]:
-        """Lattices of patterns (B, n, n) [electrons], and the electrons (B, M) of their disks."""
+    def lattices(self, patterns: Float64) -> LatticeFit:
+        """Lattices of patterns (B, n, n) [electrons]."""
         correlation = self.template.correlate(patterns)
         count = len(patterns)
         state = np.tile(np.column_stack([self.start.center, self.start.basis]), (count, 1, 1))
@@ -75,21 +75,18 @@ class Tracker:
             reach = self._reach(number)
             predicted = self._predicted(state, shell)
             peaks = _peaks(correlation, predicted, reach, self.template.reach)
-            found, seen = self._measured(patterns, peaks, SEEN)
-            near = np.abs(found[0] - predicted).max(axis=2) <= reach + 1
-            places[:, shell], sigma[:, shell] = found[0], found[1]
+            places[:, shell], sigma[:, shell], seen = self._measured(patterns, peaks, SEEN)
+            near = np.abs(places[:, shell] - predicted).max(axis=2) <= reach + 1
             used[:, shell] = seen & near
             fit = fit_lattices(self.orders, places, sigma, used, prior=(begun, belief))
             state = np.concatenate([fit.center[:, :, None], fit.basis], axis=2)
         return self._final(patterns, state)
 
-    def _final(self, patterns: Float64, state: Float64) -> tuple[LatticeFit, Float64]:
+    def _final(self, patterns: Float64, state: Float64) -> LatticeFit:
         """Every disk once more from its predicted place; outliers left out once."""
         every = np.arange(len(self.orders))
         predicted = self._predicted(state, every)
-        (places, sigma, electrons), seen = self._measured(
-            patterns, predicted, self.least_significance
-        )
+        places, sigma, seen = self._measured(patterns, predicted, self.least_significance)
         used = seen & (np.abs(places - predicted).max(axis=2) <= self._reach(1))
         fit = fit_lattices(self.orders, places, sigma, used)
         model = fit.center[:, None] + np.einsum("mi,bai->bma", self.orders, fit.basis)
@@ -97,12 +94,12 @@ class Tracker:
         # A misfit that all disks share is the model's, not an outlier's.
         limit = OUTLIER * np.sqrt(np.maximum(fit.chi_square, 1.0))
         used &= off <= limit[:, None]
-        return fit_lattices(self.orders, places, sigma, used), electrons
+        return fit_lattices(self.orders, places, sigma, used)
 
     def _measured(
         self, patterns: Float64, at: Float64, least: float
-    ) -> tuple[tuple[Float64, Float64, Float64], NDArray[np.bool_]]:
-        """(places, sigma (B, S, 2), electrons (B, S)) of disks begun at (B, S, 2), and which count.
+    ) -> tuple[Float64, Float64, NDArray[np.bool_]]:
+        """Places (B, S, 2) of disks begun at (B, S, 2), their errors, and (B, S) which count.
 
         Disks whose box leaves the detector do not.
         """
@@ -120,11 +117,10 @@ class Tracker:
             variance_e=self.variance_e,
         )
         places, sigma = at.copy(), np.ones_like(at)
-        electrons, seen = np.zeros((count, shell)), np.zeros((count, shell), dtype=bool)
+        seen = np.zeros((count, shell), dtype=bool)
         places[inside], sigma[inside] = disks.centers, disks.sigma
-        electrons[inside] = disks.electrons
         seen[inside] = disks.significance > least
-        return (places, sigma, electrons), seen
+        return places, sigma, seen
 
     def _predicted(self, state: Float64, shell: Int) -> Float64:
         """(B, S, 2) places of a shell's disks."""
