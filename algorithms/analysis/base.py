@@ -22,12 +22,14 @@ class Map:
         unit: "" for a pure number.
         description: what it is, in one line.
         signed: whether 0 is its middle, for colours.
+        labels: what whole numbers stand for, from 0; empty for a quantity.
     """
 
     values: NDArray[Any]
     unit: str
     description: str
     signed: bool = False
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

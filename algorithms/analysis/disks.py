@@ -86,9 +86,9 @@ def fit_disks(
         variance_e: variance of the read noise [electrons^2].
     """
     at = np.rint(start).astype(np.int_)
-    data = boxes_at(patterns, which, at, template.reach).reshape(len(at), -1)
+    data = boxes_at(patterns, which, at, template.reach).reshape(len(at), template.side**2)
     whole = usable[None].astype(np.float64)
-    believed = boxes_at(whole, np.zeros(len(at), np.int_), at, template.reach).reshape(len(at), -1)
+    believed = boxes_at(whole, np.zeros(len(at), np.int_), at, template.reach).reshape(data.shape)
     offset = start - at
     background = np.full(len(at), LEAST_BACKGROUND_E)
     electrons = np.maximum(data.sum(axis=1), LEAST_ELECTRONS)
@@ -122,7 +122,7 @@ def _model(
     variance_e: float,
 ) -> tuple[Float64, Float64, Float64]:
     """Slopes (M, 4, P) for (A, c_y, c_x, b), residual (M, P), weight (M, P)."""
-    disk, by_y, by_x = (part.reshape(len(data), -1) for part in template.disks(offset))
+    disk, by_y, by_x = (part.reshape(data.shape) for part in template.disks(offset))
     expected = electrons[:, None] * disk + background[:, None]
     slopes = np.stack(
         [disk, electrons[:, None] * by_y, electrons[:, None] * by_x, np.ones_like(disk)], axis=1

@@ -26,8 +26,8 @@ ANGLES = 720
 SYMMETRIES = (6, 4, 3, 2)
 """Rotational symmetries of a plane lattice."""
 
-ALIKE = 0.999
-"""A template that is turned agrees with itself to this: it is symmetric."""
+ALIKE = 0.98
+"""A template that agrees with itself, turned, to this is symmetric: a measured one has noise."""
 
 RING_WIDTH = 0.25
 """Reflections whose distances differ by less than this share of a disk's radius are one ring."""

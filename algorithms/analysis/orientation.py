@@ -7,7 +7,7 @@ template that was chosen, each fitted by itself (`disks`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,18 +80,18 @@ class Orientation:
         def field(values: NDArray[np.generic], unit: str, text: str, signed: bool = False) -> Map:
             return Map(np.where(valid, values, 0).reshape(shape), unit, text, signed)
 
+        names = tuple(pattern.name for pattern in matcher.patterns)
         maps = {
             "rotation": field(np.rad2deg(theta), "deg", "from +x to +y", signed=True),
             "rotation_error": field(np.rad2deg(error), "deg", "standard error of rotation"),
-            "zone": field(which, "", "number of the template, from 0"),
+            "zone": replace(field(which, "", "number of the template, from 0"), labels=names),
             "score": field(score, "", "agreement with the template; 1: every electron"),
             "reliability": field(reliability, "", "score over that of the next best answer"),
             "disks": field(disks, "", "diffracted disks of the template that were seen"),
         }
-        names = [pattern.name for pattern in matcher.patterns]
         used = which[valid]
         diagnostics = {
-            "templates": names,
+            "templates": list(names),
             "symmetries": list(matcher.symmetries),
             "positions": {name: int((used == n).sum()) for n, name in enumerate(names)},
             "median_reliability": float(np.median(reliability[valid])),

@@ -1,19 +1,19 @@
-"""Example files that the tiers do not have: nanobeam scans of crystals whose strain is known."""
+"""Example files that the tiers do not have: nanobeam scans of crystals that are known."""
 
-from runner.tiers.examples.strained import (
-    EXAMPLES,
-    Deformation,
-    Hole,
-    StrainedScan,
-    strained_crystal,
-    strained_sample,
-)
+from runner.tiers.examples.build import EXAMPLES, ExampleFiles, build_example
+from runner.tiers.examples.deformed import Deformation, DeformedCrystal, Hole
+from runner.tiers.examples.grains import Grain, Polycrystal
+from runner.tiers.examples.nanobeam import NANOBEAM, NanobeamScan
 
 __all__ = [
     "EXAMPLES",
+    "NANOBEAM",
     "Deformation",
+    "DeformedCrystal",
+    "ExampleFiles",
+    "Grain",
     "Hole",
-    "StrainedScan",
-    "strained_crystal",
-    "strained_sample",
+    "NanobeamScan",
+    "Polycrystal",
+    "build_example",
 ]
