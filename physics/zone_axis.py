@@ -93,10 +93,10 @@ class ZoneAxis:
         vectors = np.array(crystal.vectors) @ axes
         beam = np.array(direction) @ axes
         steps = np.linalg.solve(vectors.T, beam)
-        whole = steps / np.abs(steps[np.abs(steps) > 1e-9]).min()
-        along = np.rint(whole).astype(int)
-        if np.abs(whole - along).max() > 1e-6:
-            raise ValueError(f"{direction} is no low-index lattice vector of {name}")
+        along = np.rint(steps).astype(int)
+        if np.abs(steps - along).max() > 1e-6:
+            raise ValueError(f"{direction} is no lattice vector of {name}")
+        along //= np.gcd.reduce(along)
         plane = _plane(beam)
         one, two = _shortest_pair(along, vectors @ plane.T)
         # Turned so that the first vector lies along +x, and rows are (y, x).

@@ -108,9 +108,9 @@ def find_lattice(disks: Disks) -> Lattice | None:
     Every pair among the nearest disks is tried as a basis; the best explains the most weight for
     its cell: a cell as small as the tolerance would explain anything.
     """
-    vectors = disks.centers[1:] - disks.centers[0]
-    if len(vectors) < LEAST_DISKS:
+    if len(disks.centers) <= LEAST_DISKS:
         return None
+    vectors = disks.centers[1:] - disks.centers[0]
     weights = np.sqrt(disks.electrons[1:])
     near = np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")[:CANDIDATES]
     best, score = None, 0.0

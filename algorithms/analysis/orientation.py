@@ -16,7 +16,7 @@ from algorithms.analysis.base import Map, Maps
 from algorithms.analysis.disks import Disks, fit_disks
 from algorithms.analysis.matching import Match, Matcher, PlanePattern
 from algorithms.analysis.patterns import FirstLook, electron_blocks
-from algorithms.analysis.suited import check_disks, disk_diameter_invA, lattice_of
+from algorithms.analysis.suited import check_disks, disk_diameter_invA, lattice_of, no_lattice
 from algorithms.base import Sample, unsuited
 from physics.zone_axis import CRYSTALS, ZoneAxis, zone_axes
 from schemas.spec import MismatchSpec
@@ -109,13 +109,17 @@ class Orientation:
             scale = look.template.frequency_scale_invA(sample.operator.detector_pixel_invA)
             g = (disks.centers[1:] - lattice.center) * scale
             return (PlanePattern.of("average pattern", g, disks.electrons[1:]),)
-        zones = zone_axes(self.crystal)
         check_disks(sample, spec, look)
+        zones = zone_axes(self.crystal)
         # Frequencies that a disk of any angle reaches without leaving the detector.
         rim = (look.template.geometry.pixels // 2 - look.template.reach - 1) * min(
             look.template.frequency_scale_invA(sample.operator.detector_pixel_invA)
         )
-        return tuple(_pattern_of(zone, rim) for zone in zones)
+        patterns = tuple(_pattern_of(zone, rim) for zone in zones)
+        shortest = min(float(np.hypot(*pattern.g_invA.T).min()) for pattern in patterns)
+        if disk_diameter_invA(sample) >= shortest:
+            raise no_lattice(sample, spec, look.usable, 0)
+        return patterns
 
     def _answers(
         self, sample: Sample, matcher: Matcher, look: FirstLook

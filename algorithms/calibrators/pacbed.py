@@ -28,7 +28,7 @@ FIT_RADIUS = 1.6
 RING_RADIUS = 1.3
 """Beyond this many disk radii lies the background alone."""
 
-START_RADII = 0.1
+START_RADII = 0.25
 """The fit begins with its disk this many disk radii or less from the true centre."""
 
 NOISE_FLOOR = 0.01

@@ -103,7 +103,7 @@ class DeformedCrystal:
         """Projected potential (...) at points (..., 2) [V A]; 0 in the hole."""
         axis = zone_axes(self.crystal)[self.zone]
         one = crystal_potential(axis, self.deformation.origins(points_A), sampling_A)
-        whole = self.periods * (one - one.min())
+        whole = self.periods * one
         if self.hole is not None:
             whole *= 0.5 * (1 + np.tanh(self.hole.distance(points_A) / (EDGE_A / 2)))
         return np.asarray(whole)

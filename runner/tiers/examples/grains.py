@@ -51,8 +51,7 @@ class Polycrystal:
         for number, grain in enumerate(self.grains):
             mine = owner == number
             origins = points_A[mine] @ rotation(grain.rotation_deg)
-            one = crystal_potential(axes[grain.zone], origins, sampling_A)
-            total[mine] = self.periods * (one - one.min())
+            total[mine] = self.periods * crystal_potential(axes[grain.zone], origins, sampling_A)
         return total
 
     def truth(self, points_A: Float64) -> tuple[Mapping[str, TrueMap], NDArray[np.bool_]]:

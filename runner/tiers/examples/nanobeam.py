@@ -27,6 +27,9 @@ PIXEL_BLUR_PX = 0.75
 """rms width of the Gaussian that stands for a pixel [pixels], as for the tiers' specimens: phase
 beyond the Nyquist frequency would fold back and put spots where no reflection is."""
 
+CELL_POINTS = 48
+"""Points along each side of a cell among which its lowest potential is looked for."""
+
 NANOBEAM = Profile(
     energy_eV=200e3,
     semiangle_mrad=1.0,
@@ -135,17 +138,24 @@ class NanobeamScan:
 
 
 def crystal_potential(axis: ZoneAxis, origins_A: Float64, sampling_A: float) -> Float64:
-    """Projected potential of one period [V A], less its mean, at points (..., 2) of the crystal.
+    """Projected potential of one period [V A] at points (..., 2) of the crystal; its lowest is 0.
 
-    The crystal's Fourier series, real, up to the Nyquist frequency of pixels of `sampling_A`.
+    The crystal's Fourier series up to the Nyquist frequency of pixels of `sampling_A`.
     """
+    across = _grid(CELL_POINTS, CELL_POINTS) / CELL_POINTS @ axis.cell_A
+    lowest = _series(axis, across, sampling_A).min()
+    return np.maximum(_series(axis, origins_A, sampling_A) - lowest, 0.0)
+
+
+def _series(axis: ZoneAxis, points_A: Float64, sampling_A: float) -> Float64:
+    """The crystal's Fourier series at points (..., 2), less its mean [V A]."""
     found = axis.reflections(0.5 / sampling_A)
     g_y, g_x = found.g_invA.T
     half = (g_y > 1e-9) | ((np.abs(g_y) <= 1e-9) & (g_x > 0))  # one of each pair g, -g
     blur = -2 * (np.pi * PIXEL_BLUR_PX * sampling_A) ** 2
-    total = np.zeros(origins_A.shape[:-1])
+    total = np.zeros(points_A.shape[:-1])
     for g, v in zip(found.g_invA[half], found.coefficient_VA[half], strict=True):
-        angle = 2 * np.pi * (origins_A[..., 0] * g[0] + origins_A[..., 1] * g[1])
+        angle = 2 * np.pi * (points_A[..., 0] * g[0] + points_A[..., 1] * g[1])
         weight = 2 * np.exp(blur * (g @ g))
         total += weight * (v.real * np.cos(angle) - v.imag * np.sin(angle))
     return total
