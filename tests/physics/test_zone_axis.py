@@ -92,6 +92,6 @@ def test_unknown_names_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
         scattering_factor("Xx", np.zeros(1))
     crystal, _ = CRYSTALS["gold"]
     assert ZoneAxis.of(crystal, (1, 2, 3), "gold").cell_A.shape == (2, 2)
-    monkeypatch.setattr("physics.zone_axis.REACH", 0)
+    monkeypatch.setattr("physics.zone_axis.REACH", 1)
     with pytest.raises(ValueError, match="basis of the projected lattice"):
-        ZoneAxis.of(crystal, (1, 2, 3), "gold")
+        ZoneAxis.of(crystal, (10, 21, 33), "gold")

@@ -144,7 +144,7 @@ def crystal_potential(axis: ZoneAxis, origins_A: Float64, sampling_A: float) -> 
     """
     across = _grid(CELL_POINTS, CELL_POINTS) / CELL_POINTS @ axis.cell_A
     lowest = _series(axis, across, sampling_A).min()
-    return np.maximum(_series(axis, origins_A, sampling_A) - lowest, 0.0)
+    return np.asarray(np.maximum(_series(axis, origins_A, sampling_A) - lowest, 0.0))
 
 
 def _series(axis: ZoneAxis, points_A: Float64, sampling_A: float) -> Float64:
