@@ -139,15 +139,27 @@ def test_broken_pixels_cost_nothing() -> None:
     assert abs(np.mean(error(maps, scan, "e_yy"))) < 7e-4
 
 
-def test_large_rotations_and_strains_are_followed() -> None:
-    """Outer disks lie nearer to the average's other disks than to their own there."""
-    kappa = 4e-4
+def test_large_rotations_are_followed() -> None:
+    """Seven degrees to either side: disks lie up to their diameter off the average's, and more."""
+    kappa = 8e-4
     bent = Deformation(gradient_per_A=(((0.0, 0.0), (0.0, kappa)), ((0.0, -kappa), (-kappa, 0.0))))
-    scan = nanobeam(DeformedCrystal(deformation=bent), (8, 8), scan_step_px=100)
-    maps = Strain().analyse(measured(scan), SPEC)
+    scan = nanobeam(DeformedCrystal(deformation=bent), (2, 9), scan_step_px=100)
+    maps = Strain(lattice_invA=GOLD_INVA).analyse(measured(scan), SPEC)
     assert maps.valid.all()
-    assert np.ptp(maps.maps["theta"].values) > 6.0
-    assert rms(error(maps, scan, "theta") - np.median(error(maps, scan, "theta"))) < 0.1
+    assert np.ptp(maps.maps["theta"].values) > 14.0
+    assert maps.maps["disks"].values.min() >= 8
+    assert rms(error(maps, scan, "theta")) < 0.08
+    assert rms(error(maps, scan, "e_xx")) < 2e-3
+
+
+def test_a_position_needs_its_disks(holed: Sample) -> None:
+    disks = Strain().analyse(holed, SPEC).maps["disks"].values
+    strict = Strain(least_disks=12).analyse(holed, SPEC)
+    np.testing.assert_array_equal(strict.valid, disks >= 13)
+    assert 0 < strict.valid.sum() < (disks > 0).sum()
+    with pytest.raises(ContractError, match="99 diffracted disks") as caught:
+        Strain(least_disks=99).analyse(holed, SPEC)
+    assert caught.value.findings[0].code == "SAMPLE_UNSUITED"
 
 
 @pytest.mark.parametrize(
