@@ -28,7 +28,7 @@ from algorithms.analysis.patterns import FirstLook, electron_blocks
 from algorithms.analysis.suited import disk_diameter_invA, lattice_of
 from algorithms.analysis.tracking import Tracker
 from algorithms.base import Sample, unsuited
-from schemas.findings import refuse
+from schemas.findings import ContractError, refuse
 from schemas.spec import MismatchSpec
 
 Float64 = NDArray[np.float64]
@@ -39,6 +39,9 @@ LEAST_MEAN_E = 1.5
 
 WORST_ERROR = 0.02
 """A position whose strain is less certain than this is not valid."""
+
+LARGEST_STRAIN = 0.15
+"""A given lattice that the found one is strained against by more is another lattice."""
 
 ERROR_NAMES = tuple(f"{name}_error" for name in COMPONENTS)
 
@@ -85,6 +88,14 @@ class Strain:
     def _check(self, sample: Sample) -> None:
         if self.region is None:
             return
+        if self.lattice_invA is not None:
+            raise refuse(
+                "USAGE",
+                "region",
+                expected="one reference: lattice_invA, or the median of a region",
+                found="both",
+                hint="leave one of them out",
+            )
         top, bottom, left, right = self.region
         ny, nx = sample.scan_shape
         if not (0 <= top < bottom <= ny and 0 <= left < right <= nx):
@@ -104,13 +115,7 @@ class Strain:
         valid = found.determined & (found.disks - 1 >= self.least_disks)
         valid &= np.linalg.det(basis) * np.linalg.det(start.basis) > 0
         if not valid.any():
-            raise unsuited(
-                sample,
-                needs=f"{self.least_disks} diffracted disks at a position, each"
-                f" {self.least_significance:g} times its standard error",
-                found=f"at most {int(found.disks.max()) - 1} at any of {valid.size} positions",
-                instead="more dose, or a lower --set least_significance=3",
-            )
+            raise self._too_few(sample, found)
         reference = self._reference(basis, valid, start.basis * scale[:, None], sample)
         safe = np.where(valid[:, None, None], basis, reference)
         strain = polar(deformation_gradient(safe, reference))
@@ -118,6 +123,8 @@ class Strain:
         # A misfit beyond the noise widens the errors: the disks are not quite the probe's copies.
         errors *= np.sqrt(np.maximum(found.chi_square, 1.0))[:, None]
         valid &= (errors[:, :3] <= WORST_ERROR).all(axis=1)
+        if not valid.any():
+            raise self._too_few(sample, found)
         degrees = np.array([1, 1, 1, 180 / np.pi])
         maps: dict[str, Map] = {}
         words = ("strain along x", "strain along y", "shear strain", "rotation from +x to +y")
@@ -136,6 +143,18 @@ class Strain:
         maps["chi_square"] = Map(misfit.reshape(shape), "", "reduced chi-square of the lattice fit")
         return Maps(maps, valid.reshape(shape), self._diagnostics(sample, found, reference, valid))
 
+    def _too_few(self, sample: Sample, found: _Found) -> ContractError:
+        """SAMPLE_UNSUITED: no position has a lattice that is certain enough."""
+        return unsuited(
+            sample,
+            needs=f"{self.least_disks} diffracted disks at a position, each"
+            f" {self.least_significance:g} times its standard error, and a strain certain to"
+            f" {WORST_ERROR:g}",
+            found=f"at most {int(found.disks.max()) - 1} disks at any of {len(found.disks)}"
+            " positions",
+            instead="more dose, or a lower --set least_significance=3",
+        )
+
     def _reference(
         self, basis: Float64, valid: NDArray[np.bool_], start: Float64, sample: Sample
     ) -> Float64:
@@ -143,7 +162,9 @@ class Strain:
         if self.lattice_invA is not None:
             given = np.array(self.lattice_invA, dtype=np.float64).T
             middle = median_reference(basis[valid], start)
-            return matched(given, middle)
+            reference = matched(given, middle)
+            self._check_given(reference, middle)
+            return reference
         chosen = valid.copy()
         if self.region is not None:
             top, bottom, left, right = self.region
@@ -159,6 +180,19 @@ class Strain:
                 hint="choose another region, or leave it out for the median of the whole scan",
             )
         return median_reference(basis[chosen], start)
+
+    def _check_given(self, reference: Float64, found: Float64) -> None:
+        """Refuse a given lattice that is another one, whatever it is called."""
+        strain = polar(deformation_gradient(found, reference))[:3]
+        if np.abs(strain).max() > LARGEST_STRAIN:
+            raise refuse(
+                "USAGE",
+                "lattice_invA",
+                expected=f"the specimen's lattice, strained by {LARGEST_STRAIN:g} at most: near"
+                f" {np.round(found.T, 4).tolist()} A^-1",
+                found=f"{self.lattice_invA}, a strain of {np.abs(strain).max():.2f}",
+                hint="two reciprocal vectors as (g_y, g_x), lengths 1/d in A^-1, of the same cell",
+            )
 
     def _diagnostics(
         self, sample: Sample, found: _Found, reference: Float64, valid: NDArray[np.bool_]

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, JsonValue
 
 from algorithms.analysis.base import Analysis, Maps
-from algorithms.base import Calibration, Calibrator, Sample
+from algorithms.base import Calibration, Calibrator, Sample, is_unsuited
 from algorithms.registry import load_analysis, load_calibrator, parameters_of
 from runner.container import environment, stamp
 from runner.files.analysis import (
@@ -134,7 +134,7 @@ def analyse(plan: AnalysisPlan, say: Say) -> tuple[AnalysisReport, AnalysisFile]
             try:
                 maps, calibration = _analysed(source, method, calibrator)
             except ContractError as error:
-                if error.findings[0].code != "SAMPLE_UNSUITED":
+                if not is_unsuited(error):
                     raise
                 findings += error.findings
                 continue
