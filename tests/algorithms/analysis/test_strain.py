@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from algorithms.analysis.base import Maps
 from algorithms.analysis.strain import Strain
 from algorithms.base import Sample
 from algorithms.calibrators.pacbed import Pacbed
@@ -38,6 +39,11 @@ def holed() -> Sample:
     return measured(HOLED)
 
 
+@pytest.fixture(scope="module")
+def holed_maps(holed: Sample) -> Maps:
+    return Strain().analyse(holed, SPEC)
+
+
 def test_gradients_are_mapped_below_a_thousandth_at_the_default_dose(bent: Sample) -> None:
     """The demanded accuracy: 0.001 rms, 0.3 degrees, 8000 electrons a pattern."""
     assert BENT.profile.dose_e == 8000.0
@@ -53,8 +59,8 @@ def test_gradients_are_mapped_below_a_thousandth_at_the_default_dose(bent: Sampl
     assert rms(error(maps, BENT, "theta")) < 0.06
 
 
-def test_vacuum_is_not_valid_and_holds_no_number(holed: Sample) -> None:
-    maps = Strain().analyse(holed, SPEC)
+def test_vacuum_is_not_valid_and_holds_no_number(holed_maps: Maps) -> None:
+    maps = holed_maps
     outside = HOLED.specimen.hole.distance(HOLED.points_A()).reshape(8, 8)
     assert (outside < -20.0).any()
     assert not maps.valid[outside < -20.0].any()
@@ -64,14 +70,15 @@ def test_vacuum_is_not_valid_and_holds_no_number(holed: Sample) -> None:
         assert np.isfinite(entry.values).all()
 
 
-def test_the_same_sample_gives_the_same_bytes(holed: Sample) -> None:
-    one, two = (Strain().analyse(holed, SPEC) for _ in range(2))
-    for name, entry in one.maps.items():
-        assert entry.values.tobytes() == two.maps[name].values.tobytes()
+def test_the_same_sample_gives_the_same_bytes(holed: Sample, holed_maps: Maps) -> None:
+    again = Strain().analyse(holed, SPEC)
+    for name, entry in holed_maps.maps.items():
+        assert entry.values.tobytes() == again.maps[name].values.tobytes()
 
 
-def test_blocks_change_nothing(holed: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Strain().analyse(holed, SPEC)
+def test_blocks_change_nothing(
+    holed: Sample, holed_maps: Maps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("algorithms.analysis.patterns.BLOCK_BYTES", 7 * 8 * 160**2)
     largest = 0
 
@@ -84,9 +91,9 @@ def test_blocks_change_nothing(holed: Sample, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("algorithms.pixels.BLOCK_BYTES", 7 * 4 * 160**2)
     parts = Strain().analyse(replace(holed, y=Watched(holed.y.values)), SPEC)
     assert largest == 7
-    np.testing.assert_array_equal(parts.valid, whole.valid)
+    np.testing.assert_array_equal(parts.valid, holed_maps.valid)
     for name in COMPONENTS:
-        np.testing.assert_allclose(parts.maps[name].values, whole.maps[name].values, atol=1e-6)
+        np.testing.assert_allclose(parts.maps[name].values, holed_maps.maps[name].values, atol=1e-6)
 
 
 def test_uniform_strain_and_rotation_are_absolute_against_a_given_lattice() -> None:
@@ -152,8 +159,8 @@ def test_large_rotations_are_followed() -> None:
     assert rms(error(maps, scan, "e_xx")) < 2e-3
 
 
-def test_a_position_needs_its_disks(holed: Sample) -> None:
-    disks = Strain().analyse(holed, SPEC).maps["disks"].values
+def test_a_position_needs_its_disks(holed: Sample, holed_maps: Maps) -> None:
+    disks = holed_maps.maps["disks"].values
     strict = Strain(least_disks=12).analyse(holed, SPEC)
     np.testing.assert_array_equal(strict.valid, disks >= 13)
     assert 0 < strict.valid.sum() < (disks > 0).sum()
