@@ -14,6 +14,9 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from algorithms.analysis.base import Analysis
 from algorithms.base import Algorithm, Calibrator, Composed, Reconstructor
 from schemas.findings import ContractError, refuse
 
@@ -108,6 +111,20 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
 )
 
 
+ANALYSES: Mapping[str, Entry] = MappingProxyType(
+    {
+        "strain": Entry(
+            "algorithms.analysis.strain:Strain",
+            "strain and rotation maps from diffraction disks; nanobeam scans",
+        ),
+        "orientation": Entry(
+            "algorithms.analysis.orientation:Orientation",
+            "zone axis and in-plane rotation maps by template matching; nanobeam scans",
+        ),
+    }
+)
+
+
 def installed() -> dict[str, str]:
     """Algorithms that installed packages announce: {name: "module:Class"}; nothing is imported."""
     return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
@@ -164,6 +181,49 @@ def load_calibrator(name: str) -> Calibrator:
         )
     _check_call(plugin, "estimate", ("sample",), name)
     return plugin
+
+
+def load_analysis(name: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> Analysis:
+    """An analysis by name or `file.py:Class`, with parameters in the place of their defaults.
+
+    Raises:
+        ContractError: as `load_algorithm`; USAGE, a parameter that it does not have, or a value
+            that is none of it.
+    """
+    plugin = _instance(name, ANALYSES)
+    if not isinstance(plugin, Analysis):
+        raise refuse(
+            "ALGORITHM_SIGNATURE",
+            name,
+            expected="a method analyse(self, sample, spec)",
+            found=f"class {type(plugin).__name__} without it",
+            hint=f"the analyses are {', '.join(ANALYSES)}; images are made by `stem4d run`",
+        )
+    _check_call(plugin, "analyse", ("sample", "spec"), name)
+    known = parameters_of(plugin)
+    if unknown := sorted(set(parameters) - set(known)):
+        raise refuse(
+            "USAGE",
+            f"{name}: {unknown[0]}",
+            expected=f"one of its parameters: {', '.join(known) or 'it has none'}",
+            found=", ".join(unknown),
+            hint=f"docs/algorithms/{name}.md explains each",
+        )
+    if not parameters:
+        return plugin
+    try:
+        changed: Any = TypeAdapter(type(plugin)).validate_python({**known, **parameters})
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise refuse(
+            "USAGE",
+            f"{name}: {faults[0]['loc'][0]}",
+            expected="a value of the parameter's type",
+            found="; ".join(f"{f['loc'][0]}: {f['msg']}, {f['input']!r}" for f in faults),
+            hint=f"values are JSON, as [0, 8, 0, 8]; docs/algorithms/{name}.md explains each",
+        ) from error
+    assert isinstance(changed, Analysis)
+    return changed
 
 
 def parameters_of(plugin: object) -> dict[str, Any]:

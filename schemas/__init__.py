@@ -1,5 +1,6 @@
 """The contract as pydantic models: files, limits, findings and scores. No torch, no h5py."""
 
+from schemas.analysis import AnalysedAttrs, AnalysisAttrs, MapAttrs
 from schemas.base import CONTRACT_VERSION, VARIANT, Record, json_text, record_from_json
 from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
 from schemas.findings import Blame, ContractError, ExitCode, Finding, finding, refuse
@@ -21,6 +22,9 @@ CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     RunInfo,
     SampleRun,
     ProgressLine,
+    AnalysisAttrs,
+    AnalysedAttrs,
+    MapAttrs,
     ResourceLimits,
     Finding,
     TierRecipe,
@@ -35,11 +39,14 @@ __all__ = [
     "CONTRACT_VERSION",
     "PARAMETERS",
     "VARIANT",
+    "AnalysedAttrs",
+    "AnalysisAttrs",
     "Blame",
     "ChallengeAttrs",
     "ContractError",
     "ExitCode",
     "Finding",
+    "MapAttrs",
     "MismatchSpec",
     "OperatorAttrs",
     "Profile",

@@ -20,6 +20,7 @@ COMMANDS = {
     "validate": "runner.cli.validate:validate",
     "score": "runner.cli.score:score",
     "scenarios": "runner.cli.scenarios:scenarios",
+    "analyse": "runner.cli.analyse:analyse",
     "bounds": "runner.cli.bounds:bounds",
     "leaderboard": "runner.cli.leaderboard:leaderboard",
     "inspect": "runner.cli.inspect:inspect",

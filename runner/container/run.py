@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +18,11 @@ from pydantic import JsonValue
 
 from algorithms.base import Algorithm, Reconstruction, Sample, is_unsuited
 from algorithms.registry import DEFAULT_ALGORITHM, load_algorithm, parameters_of
-from runner.container import environment
+from runner.container import environment, stamp
 from runner.container.progress import Progress
 from runner.container.stop import StopRequestedError, StopSignal
 from runner.files.challenge import Challenge, ChallengeSample, open_challenge
-from runner.files.hdf5 import explain, make_folder, output_error, sha256_of
+from runner.files.hdf5 import explain, make_folder, output_error
 from runner.files.result import (
     PROGRESS_NAME,
     RESULT_NAME,
@@ -36,7 +35,7 @@ from runner.files.result import (
 from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, VARIANT, json_text, record_from_json
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import ResourceLimits
-from schemas.result import Provenance, ResultAttrs, RunInfo, SampleRun
+from schemas.result import ResultAttrs, SampleRun
 from schemas.spec import MismatchSpec
 
 
@@ -108,13 +107,11 @@ class _Run:
         self._challenge, self._folder, self._options = challenge, folder, options
         self._stop, self._began, self._started = stop, began, started
         self._algorithm: Algorithm = load_algorithm(options.algorithm)
-        self._provenance = Provenance(
-            runner_version=environment.runner_version(),
-            algorithm=options.algorithm,
-            parameters=_plain(parameters_of(self._algorithm)),
-            seed=options.seed,
-            libraries=environment.libraries(),
-            input_sha256=sha256_of(challenge.path),
+        self._provenance = stamp.provenance(
+            options.algorithm,
+            parameters_of(self._algorithm),
+            options.seed,
+            challenge.path,
             nonce=options.nonce,
         )
         self._results: dict[str, SampleResult] = {}
@@ -182,15 +179,7 @@ class _Run:
         return checked(outcome, sample), seconds
 
     def _write(self, path: Path) -> None:
-        run_info = RunInfo(
-            started_utc=self._started.isoformat(timespec="seconds"),
-            host=environment.host(),
-            device=environment.device(),
-            threads=environment.threads(),
-            setup_seconds=round(self._setup_seconds, 3),
-            peak_memory_mib=round(environment.peak_memory_mib(), 1),
-            samples=self._seconds,
-        )
+        run_info = stamp.run_info(self._started, self._setup_seconds, self._seconds)
         attrs = ResultAttrs(
             variant=VARIANT,
             tier=self._challenge.attrs.tier,
@@ -270,7 +259,7 @@ def checked(outcome: object, sample: Sample) -> SampleResult:
             ).findings
     diagnostics: dict[str, JsonValue] = {}
     try:
-        text = json_text(_plain(outcome.diagnostics))
+        text = json_text(stamp.plain(outcome.diagnostics))
         diagnostics = record_from_json(DiagnosticsRecord, text).root
     except (ValueError, RecursionError) as error:
         findings += _bad_output(
@@ -321,18 +310,3 @@ def _guarded(call: Any, where: str) -> Any:
                 " quickest way to see it again",
             )
         ) from error
-
-
-def _plain(value: Any) -> Any:
-    """Diagnostics and parameters as plain JSON values: numpy and torch numbers become Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return value if np.isfinite(value) else str(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return str(value)
