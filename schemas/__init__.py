@@ -1,14 +1,14 @@
 """The contract as pydantic models: files, limits, findings and scores. No torch, no h5py."""
 
 from schemas.base import CONTRACT_VERSION, VARIANT, Record, json_text, record_from_json
-from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
+from schemas.challenge import ArrayMetadata, ChallengeAttrs, SampleMetadata, Tier, Track
 from schemas.findings import Blame, ContractError, ExitCode, Finding, finding, refuse
 from schemas.limits import ResourceLimits
 from schemas.operator import OperatorAttrs
 from schemas.recipes import Profile, TierRecipe
 from schemas.result import ProgressLine, Provenance, ResultAttrs, RunInfo, SampleRun
 from schemas.score import SampleScore, ScoreCard
-from schemas.spec import PARAMETERS, MismatchSpec, SpecRange, SpecRanges
+from schemas.spec import PARAMETERS, MismatchSpec, NamedSpec, SpecRange, SpecRanges
 
 CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     ChallengeAttrs,
@@ -16,6 +16,7 @@ CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     SpecRange,
     MismatchSpec,
     SampleMetadata,
+    ArrayMetadata,
     ResultAttrs,
     Provenance,
     RunInfo,
@@ -35,12 +36,14 @@ __all__ = [
     "CONTRACT_VERSION",
     "PARAMETERS",
     "VARIANT",
+    "ArrayMetadata",
     "Blame",
     "ChallengeAttrs",
     "ContractError",
     "ExitCode",
     "Finding",
     "MismatchSpec",
+    "NamedSpec",
     "OperatorAttrs",
     "Profile",
     "ProgressLine",
