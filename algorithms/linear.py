@@ -54,15 +54,23 @@ class PenaltyName(StrEnum):
 class LinearProblem:
     """The data's part, 1/2 |H x - y|^2 over the entries that are kept.
 
+    Several problems that differ in what is kept are one: x then has a batch axis before its own,
+    as `keep` has.
+
     Attributes:
         operator: H.
         y: the measurement, real or complex, in double precision.
-        keep: 1 for entries of y that count and 0 for others; None: all do.
+        keep: 1 for entries of y that count and 0 for others, (..., *y.shape); None: all do.
     """
 
     operator: LinearPrimitive
     y: Tensor
     keep: Tensor | None = None
+
+    @property
+    def axes(self) -> int:
+        """Number of a signal's own axes."""
+        return len(self.operator.shape.domain)
 
     def residual(self, x: Tensor) -> Tensor:
         """H x - y on what is kept, the shape of y."""
@@ -81,7 +89,7 @@ class LinearProblem:
         return self._back(self._kept(self.operator.forward(x)))
 
     def without(self, held_out: Tensor) -> LinearProblem:
-        """The same without the entries where `held_out` is 1."""
+        """The same without the entries where `held_out` is 1, (..., *y.shape)."""
         return replace(self, keep=1 - held_out if self.keep is None else self.keep - held_out)
 
     def squared_norm(self, generator: torch.Generator) -> float:
@@ -119,38 +127,42 @@ class Penalty:
     nonnegative: bool = False
 
 
-def differences(x: Tensor) -> Tensor:
-    """D x: forward differences along every axis, 0 at the far end; (axes, *x.shape)."""
-    found = torch.zeros((x.ndim, *x.shape), dtype=x.dtype, device=x.device)
-    for axis in range(x.ndim):
+def differences(x: Tensor, axes: int) -> Tensor:
+    """D x: forward differences along each of the last axes, 0 at the far end; (axes, *x.shape)."""
+    found = torch.zeros((axes, *x.shape), dtype=x.dtype, device=x.device)
+    for number, axis in enumerate(range(x.ndim - axes, x.ndim)):
         inner = x.shape[axis] - 1
-        into = found[axis].narrow(axis, 0, inner)
+        into = found[number].narrow(axis, 0, inner)
         torch.sub(x.narrow(axis, 1, inner), x.narrow(axis, 0, inner), out=into)
     return found
 
 
 def differences_adjoint(p: Tensor) -> Tensor:
-    """D^T p: (axes, *shape) to shape."""
+    """D^T p: (axes, *x.shape) to x.shape."""
     total = torch.zeros_like(p[0])
-    for axis in range(p.ndim - 1):
-        inner = p.shape[axis + 1] - 1
-        flux = p[axis].narrow(axis, 0, inner)
+    for number, axis in enumerate(range(total.ndim - len(p), total.ndim)):
+        inner = total.shape[axis] - 1
+        flux = p[number].narrow(axis, 0, inner)
         total.narrow(axis, 1, inner).add_(flux)
         total.narrow(axis, 0, inner).sub_(flux)
     return total
 
 
-def total_variation(x: Tensor) -> float:
-    """sum |D x|, the length of the vector of differences at every point."""
-    return float(torch.linalg.norm(differences(x), dim=0).sum())
+def lengths(p: Tensor) -> Tensor:
+    """|p| of vectors (axes, *x.shape): x.shape. Ten times faster than a norm along the first axis."""
+    squared = p[0].square()
+    for component in p[1:]:
+        squared.addcmul_(component, component)
+    return squared.sqrt_()
 
 
 def objective(problem: LinearProblem, penalty: Penalty, x: Tensor) -> float:
     """What is minimised, at x."""
     fit = 0.5 * float(torch.linalg.norm(problem.residual(x))) ** 2
+    steps = differences(x, problem.axes)
     if penalty.name is PenaltyName.TOTAL_VARIATION:
-        return fit + penalty.weight * total_variation(x)
-    measured = x if penalty.name is PenaltyName.RIDGE else differences(x)
+        return fit + penalty.weight * float(lengths(steps).sum())
+    measured = x if penalty.name is PenaltyName.RIDGE else steps
     return fit + 0.5 * penalty.weight * float(torch.linalg.norm(measured)) ** 2
 
 
@@ -193,11 +205,11 @@ def solve(
     return _conjugate_gradients(problem, penalty, start, steps, settled, stop)
 
 
-def _curve(penalty: Penalty, x: Tensor) -> Tensor:
+def _curve(penalty: Penalty, x: Tensor, axes: int) -> Tensor:
     """weight times the gradient of a quadratic R."""
     if penalty.name is PenaltyName.RIDGE:
         return penalty.weight * x
-    return penalty.weight * differences_adjoint(differences(x))
+    return penalty.weight * differences_adjoint(differences(x, axes))
 
 
 def _conjugate_gradients(
@@ -208,16 +220,16 @@ def _conjugate_gradients(
     settled: float,
     stop: StopAsked,
 ) -> Solution:
-    x = start
+    x, axes = start, problem.axes
     right = problem.right_side()
-    residual = right - problem.normal(x) - _curve(penalty, x)
+    residual = right - problem.normal(x) - _curve(penalty, x, axes)
     direction = residual
     power = float(residual.square().sum())
     enough = settled**2 * float(right.square().sum())
     for step in range(steps):
         if power <= enough or stop():
             return Solution(x, step)
-        image = problem.normal(direction) + _curve(penalty, direction)
+        image = problem.normal(direction) + _curve(penalty, direction, axes)
         length = power / float((direction * image).sum())
         x = x + length * direction
         residual = residual - length * image
@@ -235,19 +247,19 @@ def _fista(
     settled: float,
     stop: StopAsked,
 ) -> Solution:
-    variation = penalty.name is PenaltyName.TOTAL_VARIATION
+    variation, axes = penalty.name is PenaltyName.TOTAL_VARIATION, problem.axes
     bound = squared_norm
     if not variation:
         # |D|^2 is at most 4 for each axis.
-        bound += penalty.weight * (1 if penalty.name is PenaltyName.RIDGE else 4 * start.ndim)
-    near = _TotalVariationProx(start, penalty) if variation else None
+        bound += penalty.weight * (1 if penalty.name is PenaltyName.RIDGE else 4 * axes)
+    near = _TotalVariationProx(start, axes, penalty) if variation else None
     x, ahead, age = start, start, 0
     for step in range(steps):
         if stop():
             return Solution(x, step)
         slope = problem.gradient(ahead)
         if not variation:
-            slope = slope + _curve(penalty, ahead)
+            slope = slope + _curve(penalty, ahead, axes)
         moved = ahead - slope / bound
         fresh = near(moved, 1 / bound) if near is not None else moved.clamp_min(0.0)
         travelled = fresh - x
@@ -267,19 +279,19 @@ class _TotalVariationProx:
     The dual of one call is where the next one begins.
     """
 
-    def __init__(self, like: Tensor, penalty: Penalty) -> None:
-        self._penalty = penalty
-        self._dual = torch.zeros((like.ndim, *like.shape), dtype=like.dtype, device=like.device)
+    def __init__(self, like: Tensor, axes: int, penalty: Penalty) -> None:
+        self._penalty, self._axes = penalty, axes
+        self._dual = torch.zeros((axes, *like.shape), dtype=like.dtype, device=like.device)
 
     def __call__(self, b: Tensor, length: float) -> Tensor:
         scale = length * self._penalty.weight
         if scale == 0.0:
             return self._primal(b, scale, self._dual)
-        rate = 1 / (4 * b.ndim * scale)
+        rate = 1 / (4 * self._axes * scale)
         p, ahead = self._dual, self._dual
         for step in range(PROX_STEPS):
-            moved = ahead + rate * differences(self._primal(b, scale, ahead))
-            fresh = moved / torch.linalg.norm(moved, dim=0).clamp_min(1.0)
+            moved = ahead + rate * differences(self._primal(b, scale, ahead), self._axes)
+            fresh = moved / lengths(moved).clamp_min_(1.0)
             ahead = fresh + step / (step + 3) * (fresh - p)
             p = fresh
         self._dual = p
