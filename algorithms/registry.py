@@ -43,10 +43,12 @@ class Entry:
     Attributes:
         target: "module:Class".
         summary: one line for `stem4d algorithms`.
+        calibrator: what a reconstructor is composed with when nothing else is asked for.
     """
 
     target: str
     summary: str
+    calibrator: str = DEFAULT_CALIBRATOR
 
 
 CALIBRATORS: Mapping[str, Entry] = MappingProxyType(
@@ -107,6 +109,11 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.wdd:Wdd",
             "Wigner distribution deconvolution of the transmission; no iterations",
         ),
+        "least-squares": Entry(
+            "algorithms.reconstructors.least_squares:LeastSquares",
+            "regularised inverse of any linear H: other variants' files, not 4D-STEM",
+            calibrator="none",
+        ),
     }
 )
 
@@ -133,7 +140,7 @@ def installed() -> dict[str, str]:
 def load_algorithm(name: str) -> Algorithm:
     """An algorithm by name: `RECONSTRUCTOR[+CALIBRATOR]`, an entry point, or `file.py:Class`.
 
-    A reconstructor without a calibrator gets `+gradient`.
+    A reconstructor without a calibrator gets the one of its entry, which is `+gradient` as a rule.
 
     Raises:
         ContractError: ALGORITHM_UNKNOWN, ALGORITHM_NOT_LOADED or ALGORITHM_SIGNATURE.
@@ -153,7 +160,8 @@ def load_algorithm(name: str) -> Algorithm:
         return plugin
     if isinstance(plugin, Reconstructor):
         _check_call(plugin, "reconstruct", ("sample", "spec"), base)
-        return Composed(plugin, load_calibrator(calibrator_name or DEFAULT_CALIBRATOR))
+        usual = RECONSTRUCTORS[base].calibrator if base in RECONSTRUCTORS else DEFAULT_CALIBRATOR
+        return Composed(plugin, load_calibrator(calibrator_name or usual))
     found = [n for n in dir(plugin) if not n.startswith("_")]
     raise refuse(
         "ALGORITHM_SIGNATURE",

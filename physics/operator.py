@@ -229,6 +229,14 @@ class ForwardOperator:
         windows = transmission.reshape(-1).index_select(0, flat).reshape(-1, n, n)
         return windows * self._probes(far, index)
 
+    def exit_waves_adjoint(self, psi: Tensor, far: FarField, index: slice | Tensor) -> Tensor:
+        """sum_R conj(P(r - R)) psi_R(r) of exit waves (B, n, n): (H, W) complex."""
+        height, width = self.object_shape
+        values = (psi * self._probes(far, index).conj()).reshape(-1)
+        empty = psi.new_zeros(height * width)
+        image = empty.index_add(0, self._flat_index(index).reshape(-1), values)
+        return image.reshape(height, width)
+
     def transmission(self, phi: Tensor) -> Tensor:
         """t = exp(i phi), (H, W) complex."""
         return torch.polar(torch.ones_like(phi), phi)

@@ -2,14 +2,14 @@
 
 from schemas.analysis import AnalysedAttrs, AnalysisAttrs, MapAttrs
 from schemas.base import CONTRACT_VERSION, VARIANT, Record, json_text, record_from_json
-from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
+from schemas.challenge import ArrayMetadata, ChallengeAttrs, SampleMetadata, Tier, Track
 from schemas.findings import Blame, ContractError, ExitCode, Finding, finding, refuse
 from schemas.limits import ResourceLimits
 from schemas.operator import OperatorAttrs
 from schemas.recipes import Profile, TierRecipe
 from schemas.result import ProgressLine, Provenance, ResultAttrs, RunInfo, SampleRun
 from schemas.score import SampleScore, ScoreCard
-from schemas.spec import PARAMETERS, MismatchSpec, SpecRange, SpecRanges
+from schemas.spec import PARAMETERS, MismatchSpec, NamedSpec, SpecRange, SpecRanges
 
 CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     ChallengeAttrs,
@@ -17,6 +17,7 @@ CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     SpecRange,
     MismatchSpec,
     SampleMetadata,
+    ArrayMetadata,
     ResultAttrs,
     Provenance,
     RunInfo,
@@ -41,6 +42,7 @@ __all__ = [
     "VARIANT",
     "AnalysedAttrs",
     "AnalysisAttrs",
+    "ArrayMetadata",
     "Blame",
     "ChallengeAttrs",
     "ContractError",
@@ -48,6 +50,7 @@ __all__ = [
     "Finding",
     "MapAttrs",
     "MismatchSpec",
+    "NamedSpec",
     "OperatorAttrs",
     "Profile",
     "ProgressLine",

@@ -72,8 +72,14 @@ CODES: dict[str, CodeInfo] = {
     ),
     "INPUT_UNSUPPORTED": CodeInfo(Blame.INPUT, "a form of H that this algorithm cannot use", False),
     "TRUTH_MISSING": CodeInfo(Blame.INPUT, "the file holds no truth", False),
+    "NOTATION_MALFORMED": CodeInfo(
+        Blame.INPUT, "a forward model's notation that cannot be read", False
+    ),
     # usage
     "USAGE": CodeInfo(Blame.USAGE, "the command cannot be carried out as given", False),
+    "MODEL_PARAMETERS": CodeInfo(
+        Blame.USAGE, "a symbol of a forward model has no value, or one that does not fit", False
+    ),
     "ALGORITHM_UNKNOWN": CodeInfo(Blame.USAGE, "no algorithm of that name", False),
     "ALGORITHM_NOT_LOADED": CodeInfo(
         Blame.USAGE, "the algorithm's code could not be loaded", False

@@ -9,6 +9,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from algorithms.base import Algorithm, Reconstruction, Sample, is_unsuited
+from algorithms.base import (
+    Algorithm,
+    LinearAlgorithm,
+    LinearSample,
+    Reconstruction,
+    Sample,
+    is_unsuited,
+    linear_form,
+)
 from algorithms.registry import DEFAULT_ALGORITHM, load_algorithm, parameters_of
+from physics.primitives.array import ArrayMap
 from runner.container import environment, stamp
 from runner.container.progress import Progress
 from runner.container.stop import StopRequestedError, StopSignal
-from runner.files.challenge import Challenge, ChallengeSample, open_challenge
+from runner.files.arrays import ArraySample
+from runner.files.challenge import AnySample, Challenge, open_challenge
 from runner.files.hdf5 import explain, make_folder, output_error
 from runner.files.result import (
     PROGRESS_NAME,
@@ -32,11 +43,11 @@ from runner.files.result import (
     read_result,
     write_result,
 )
-from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, VARIANT, json_text, record_from_json
+from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, json_text, record_from_json
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import ResourceLimits
 from schemas.result import ResultAttrs, SampleRun
-from schemas.spec import MismatchSpec
+from schemas.spec import MismatchSpec, NamedSpec
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,10 @@ class _Run:
         """Every sample in turn."""
         path = self._folder / RESULT_NAME
         # All samples are looked at first: a fault of the last one is told now, not after an hour.
-        samples = tuple(self._challenge)
+        samples = tuple(self._challenge.any_samples())
+        for sample in samples:
+            if isinstance(sample, ArraySample):
+                self._linear_algorithm(sample)
         make_folder(self._folder)
         self._take_earlier(path)
         lines = self._folder / PROGRESS_NAME
@@ -158,30 +172,66 @@ class _Run:
         if unsuited:
             raise ContractError(unsuited)
 
-    def _solve(self, source: ChallengeSample, progress: Progress) -> tuple[SampleResult, float]:
+    def _solve(self, source: AnySample, progress: Progress) -> tuple[SampleResult, float]:
         limits = self._options.limits
         begin = time.monotonic()
         deadline = min(begin + limits.sample_wall_s, self._began + limits.wall_s)
-        sample = Sample(
-            name=source.name,
-            y=source.y,
-            operator=source.operator,
-            ranges=source.ranges,
-            seed=self._options.seed,
-            device=environment.device(),
-            memory_bytes=limits.patterns_bytes,
-            deadline=deadline,
-            true_spec=source.true_spec,
-            progress=progress.update,
-        )
-        outcome = _guarded(lambda: self._algorithm.solve(sample), source.name)
+        sample: Sample | LinearSample
+        if isinstance(source, ArraySample):
+            linear = self._linear_algorithm(source)
+            sample = LinearSample(
+                name=source.name,
+                y=source.y,
+                operator=ArrayMap(source.operator),
+                ranges=source.ranges,
+                seed=self._options.seed,
+                device=environment.device(),
+                deadline=deadline,
+                true_spec=source.true_spec,
+                progress=progress.update,
+            )
+            call = partial(linear.solve_linear, sample)
+        else:
+            sample = Sample(
+                name=source.name,
+                y=source.y,
+                operator=source.operator,
+                ranges=source.ranges,
+                seed=self._options.seed,
+                device=environment.device(),
+                memory_bytes=limits.patterns_bytes,
+                deadline=deadline,
+                true_spec=source.true_spec,
+                progress=progress.update,
+            )
+            call = partial(self._algorithm.solve, sample)
+        outcome = _guarded(call, source.name)
         seconds = time.monotonic() - begin
         return checked(outcome, sample), seconds
+
+    def _linear_algorithm(self, sample: ArraySample) -> LinearAlgorithm:
+        """The algorithm, where it can handle a sample whose H is a plain array.
+
+        Raises:
+            ContractError: INPUT_UNSUPPORTED.
+        """
+        linear = linear_form(self._algorithm)
+        if linear is None:
+            raise refuse(
+                "INPUT_UNSUPPORTED",
+                f"{self._challenge.path}:/{sample.name}/H_ideal",
+                expected=f"for {self._options.algorithm}, a group with the 4D-STEM operator",
+                found=f"a plain array of shape {sample.operator.values.shape}, variant"
+                f" {self._challenge.attrs.variant}",
+                hint="use --algorithm least-squares, which takes any linear H; one of your own"
+                " needs solve_linear(self, sample) (docs/primitives.md)",
+            )
+        return linear
 
     def _write(self, path: Path) -> None:
         run_info = stamp.run_info(self._started, self._setup_seconds, self._seconds)
         attrs = ResultAttrs(
-            variant=VARIANT,
+            variant=self._challenge.attrs.variant,
             tier=self._challenge.attrs.tier,
             submission_type="reconstruction",
             contract_version=CONTRACT_VERSION,
@@ -205,7 +255,7 @@ class _Run:
         self._seconds.update(earlier.run_info.samples)
 
 
-def checked(outcome: object, sample: Sample) -> SampleResult:
+def checked(outcome: object, sample: Sample | LinearSample) -> SampleResult:
     """What an algorithm returned, as the contract wants it: nothing is silently repaired.
 
     Raises:
@@ -238,18 +288,21 @@ def checked(outcome: object, sample: Sample) -> SampleResult:
                 f"{bad} of {x_hat.size} NaN or infinite",
             ).findings
     values: dict[str, float] = {}
-    if not isinstance(outcome.spec, MismatchSpec):
+    kind = MismatchSpec if isinstance(sample, Sample) else NamedSpec
+    if not isinstance(outcome.spec, kind):
         findings += _bad_output(
             f"{sample.name}: spec",
-            "a MismatchSpec within sample.ranges",
+            f"a {kind.__name__} within sample.ranges",
             "None" if outcome.spec is None else type(outcome.spec).__name__,
         ).findings
     else:
         values = {n: v for n, v in outcome.spec.values().items() if n in sample.ranges.names}
         outside = [
             f"{r.name} = {values[r.name]:g} outside [{r.min:g}, {r.max:g}]"
+            if r.name in values
+            else f"no {r.name}"
             for r in sample.ranges.root
-            if r.name in values and not r.min <= values[r.name] <= r.max
+            if r.name not in values or not r.min <= values[r.name] <= r.max
         ]
         if outside:
             findings += _bad_output(

@@ -18,6 +18,7 @@ from schemas.base import StrictJSONError, record_from_json
 from schemas.challenge import SAMPLE_NAME_PATTERN
 from schemas.findings import ContractError, Finding, finding
 from schemas.result import MAX_RESULT_BYTES, Provenance, ResultAttrs, RunInfo
+from schemas.spec import NamedSpec
 
 RESULT_NAME = "result.h5"
 PROGRESS_NAME = "progress.jsonl"
@@ -26,10 +27,8 @@ ROOT_ATTRS = {*ResultAttrs.model_fields, "provenance", "run_info"}
 SAMPLE_ATTRS = {"corrected_spec", "diagnostics"}
 
 
-class SpecValues(RootModel[dict[str, float]]):
+class SpecValues(NamedSpec):
     """The `corrected_spec` attribute: {name: value}, finite."""
-
-    model_config = {"strict": True, "frozen": True, "allow_inf_nan": False}
 
 
 class DiagnosticsRecord(RootModel[dict[str, JsonValue]]):
@@ -43,7 +42,7 @@ class SampleResult:
     """What a submission returns for one sample.
 
     Attributes:
-        x_hat: (H, W) float32.
+        x_hat: float32, the signal's shape: (H, W) of a 4D-STEM object.
         corrected_spec: {name: value} for every name of the sample's ranges.
         diagnostics: anything that JSON can hold, for people; at most 64 KiB.
     """
@@ -120,6 +119,15 @@ class _Reader:
         attrs = hdf5.attributes_as(
             file, ResultAttrs, missing="RESULT_MISSING_ITEM", malformed="RESULT_MALFORMED"
         )
+        if attrs.variant != self.challenge.attrs.variant:
+            self._add(
+                "RESULT_OTHER_INPUT",
+                "/@variant",
+                self.challenge.attrs.variant,
+                attrs.variant,
+                "validate against the challenge file that the result answers",
+            )
+            return None
         provenance = hdf5.json_attribute(
             file,
             "provenance",
@@ -182,7 +190,7 @@ class _Reader:
         if not self._plain_link(group, "x_hat", h5py.Dataset):
             return None
         dataset = group["x_hat"]
-        expected = self.challenge.sample(group.name.strip("/")).operator.attrs.object_shape
+        expected = self.challenge.any_sample(group.name.strip("/")).signal_shape
         if dataset.shape != expected:
             self._add(
                 "RESULT_SHAPE",
@@ -225,7 +233,7 @@ class _Reader:
 
     def _spec(self, group: h5py.Group) -> dict[str, float] | None:
         where = f"{group.name}@corrected_spec"
-        ranges = self.challenge.sample(group.name.strip("/")).ranges
+        ranges = self.challenge.any_sample(group.name.strip("/")).ranges
         try:
             if "corrected_spec" not in group.attrs:
                 raise StrictJSONError("nothing")
