@@ -3,8 +3,21 @@
 from schemas.analysis import AnalysedAttrs, AnalysisAttrs, MapAttrs
 from schemas.base import CONTRACT_VERSION, VARIANT, Record, json_text, record_from_json
 from schemas.challenge import ArrayMetadata, ChallengeAttrs, SampleMetadata, Tier, Track
+from schemas.evaluation import (
+    CodeLine,
+    ParticipantReport,
+    PreflightFacts,
+    RepeatFacts,
+    RunFacts,
+    SampleDifference,
+    SanitiseFacts,
+    ScoreFacts,
+    StageRecord,
+    StripFacts,
+    Verdict,
+)
 from schemas.findings import Blame, ContractError, ExitCode, Finding, finding, refuse
-from schemas.limits import ResourceLimits
+from schemas.limits import ResourceLimits, SanitiserLimits
 from schemas.operator import OperatorAttrs
 from schemas.recipes import Profile, TierRecipe
 from schemas.result import ProgressLine, Provenance, ResultAttrs, RunInfo, SampleRun
@@ -27,11 +40,23 @@ CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     AnalysedAttrs,
     MapAttrs,
     ResourceLimits,
+    SanitiserLimits,
     Finding,
     TierRecipe,
     Profile,
     SampleScore,
     ScoreCard,
+    PreflightFacts,
+    StripFacts,
+    RunFacts,
+    SanitiseFacts,
+    SampleDifference,
+    RepeatFacts,
+    ScoreFacts,
+    StageRecord,
+    Verdict,
+    CodeLine,
+    ParticipantReport,
 )
 """Every record of the contract, in the order in which `stem4d schema` prints them."""
 
@@ -62,6 +87,7 @@ __all__ = [
     "SampleMetadata",
     "SampleRun",
     "SampleScore",
+    "SanitiserLimits",
     "ScoreCard",
     "SpecRange",
     "SpecRanges",

@@ -79,7 +79,12 @@ def read_array_sample(group: h5py.Group) -> ArraySample:
     true_spec = None
     if "true_spec" in group.attrs:
         true_spec = hdf5.json_attribute(
-            group, "true_spec", NamedSpec, missing="TRUTH_MISSING", malformed="INPUT_MALFORMED"
+            group,
+            "true_spec",
+            NamedSpec,
+            missing="TRUTH_MISSING",
+            loose="INPUT_MALFORMED",
+            malformed="INPUT_MALFORMED",
         )
     stated = metadata.signal_shape
     try:

@@ -1,1 +1,1 @@
-"""Running an image under limits: limits, container engine, options, sandbox."""
+"""Running an image under limits (engine, options, sandbox), and taking its result (sanitise)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from runner.files.hdf5 import sha256_of
 from runner.report.inspection import probe_diameter_A, scan_step_A
 from runner.tiers.strip import strip
 from schemas import MismatchSpec, ScoreCard, record_from_json
+from schemas.result import MAX_RESULT_BYTES
 from tests.runner.small import make_operator, write_answers
 
 
@@ -55,6 +57,26 @@ def test_a_result_of_another_file_is_refused(
     done = stem4d("validate", result, "--against", small_challenge.path)
     assert done.code == 3
     assert "RESULT_OTHER_INPUT" in done.err
+
+
+def test_a_result_too_large_is_not_read(stem4d, small_challenge, result) -> None:
+    os.truncate(result, MAX_RESULT_BYTES + 1)
+    done = stem4d("validate", result, "--against", small_challenge.path)
+    assert done.code == 3
+    assert "RESULT_TOO_LARGE" in done.err
+
+
+def test_a_result_tells_what_it_cost(stem4d, small_challenge, result) -> None:
+    """Only the canonical rewrite leaves run_info out; that one is scored all the same."""
+    with h5py.File(result, "a") as file:
+        del file.attrs["run_info"]
+    done = stem4d("validate", result, "--against", small_challenge.path)
+    assert done.code == 3
+    assert "RESULT_MISSING_ITEM" in done.err
+    card = stem4d("score", result, "--truth", small_challenge.path, "--json").json()
+    assert card["seconds"] is None
+    assert card["samples"][0]["seconds"] is None
+    assert "not told" in stem4d("inspect", result).out
 
 
 def test_every_fault_is_reported_at_once(stem4d, small_challenge, result) -> None:
