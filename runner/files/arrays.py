@@ -83,7 +83,6 @@ def read_array_sample(group: h5py.Group) -> ArraySample:
             "true_spec",
             NamedSpec,
             missing="TRUTH_MISSING",
-            loose="INPUT_MALFORMED",
             malformed="INPUT_MALFORMED",
         )
     stated = metadata.signal_shape

@@ -166,7 +166,6 @@ class Challenge:
             "spec_ranges",
             SpecRanges,
             missing="INPUT_MISSING_ITEM",
-            loose="INPUT_MALFORMED",
             malformed="INPUT_MALFORMED",
         )
         self._check_ranges(name, ranges)
@@ -182,7 +181,6 @@ class Challenge:
                 "true_spec",
                 MismatchSpec,
                 missing="TRUTH_MISSING",
-                loose="INPUT_MALFORMED",
                 malformed="INPUT_MALFORMED",
             )
         return ChallengeSample(

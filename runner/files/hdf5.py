@@ -212,7 +212,13 @@ def warn_of_unknown(item: h5py.Group, part: str, unknown: set[str]) -> None:
 
 
 def json_attribute(
-    item: h5py.Group, name: str, model: type[RecordT], *, missing: str, loose: str, malformed: str
+    item: h5py.Group,
+    name: str,
+    model: type[RecordT],
+    *,
+    missing: str,
+    malformed: str,
+    loose: str | None = None,
 ) -> RecordT:
     """Read a JSON attribute as a record.
 
@@ -221,7 +227,7 @@ def json_attribute(
         name: the attribute's name.
         model: record that the JSON must be.
         missing: code for an attribute that is not there.
-        loose: code for text that is not strict JSON.
+        loose: code for text that is not strict JSON, where it is another one than `malformed`.
         malformed: code for JSON that is not this record.
 
     Raises:
@@ -240,7 +246,7 @@ def json_attribute(
         return record_from_json(model, item.attrs[name])
     except (StrictJSONError, ValidationError) as error:
         raise refuse(
-            loose if isinstance(error, StrictJSONError) else malformed,
+            loose or malformed if isinstance(error, StrictJSONError) else malformed,
             where,
             expected=f"JSON of a {model.__name__} (`stem4d schema` prints it)",
             found=explain(error),
