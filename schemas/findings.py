@@ -81,6 +81,9 @@ CODES: dict[str, CodeInfo] = {
     "ALGORITHM_SIGNATURE": CodeInfo(
         Blame.USAGE, "the class lacks what the protocol asks for", False
     ),
+    "QUOTA_EXHAUSTED": CodeInfo(Blame.USAGE, "the participant has no attempt left", False),
+    "SUBMISSION_UNKNOWN": CodeInfo(Blame.USAGE, "the ledger has no such submission", False),
+    "LEDGER_VERSION": CodeInfo(Blame.USAGE, "a ledger of another version of stem4d", False),
     "OUTPUT_NOT_WRITABLE": CodeInfo(Blame.USAGE, "the output folder cannot be written to", False),
     "EXTRA_MISSING": CodeInfo(Blame.USAGE, "an optional package is needed and absent", False),
     # the algorithm
@@ -110,6 +113,12 @@ CODES: dict[str, CodeInfo] = {
     "ENGINE_UNREACHABLE": CodeInfo(Blame.INFRASTRUCTURE, "no container engine answers", False),
     "IMAGE_NOT_FOUND": CodeInfo(Blame.INFRASTRUCTURE, "the engine has no such image", False),
     "ENGINE_FAILED": CodeInfo(Blame.INFRASTRUCTURE, "the container engine failed", False),
+    "ATTEMPTS_EXHAUSTED": CodeInfo(
+        Blame.INFRASTRUCTURE, "too many attempts ended without a verdict", False
+    ),
+    "LEDGER_UNREACHABLE": CodeInfo(
+        Blame.INFRASTRUCTURE, "the ledger's database cannot be opened", False
+    ),
     "NO_SPACE": CodeInfo(Blame.INFRASTRUCTURE, "no space left on the device", False),
     "INTERNAL": CodeInfo(Blame.INFRASTRUCTURE, "an error of stem4d itself", False),
 }
