@@ -57,15 +57,6 @@ class Entry(Record):
     seed: int = Field(default=0, ge=0, description="random seed of the run")
 
 
-class Worker(Record):
-    """The process that works on an attempt: enough to tell later whether it still lives."""
-
-    host: str = Field(max_length=256, description="host name")
-    boot_id: str = Field(max_length=64, description="of the host's present boot")
-    pid: int = Field(ge=1, description="process id")
-    started: int = Field(ge=0, description="start of the process, in clock ticks since boot")
-
-
 class Stage(Record):
     """A finished stage, and what it left behind."""
 
@@ -80,7 +71,7 @@ class Attempt(Record):
 
     number: int = Field(ge=1)
     state: AttemptState = Field(strict=False)
-    worker: Worker
+    worker: str = Field(max_length=512, description="the process that works on it")
     nonce: str = Field(max_length=128, description="token that the result must carry")
     started: float = quantity("s", "start, Unix time")
     ended: float | None = quantity("s", "end, Unix time; none while it runs", default=None)

@@ -32,7 +32,6 @@ from schemas.ledger import (
     Submission,
     SubmissionState,
     Verdict,
-    Worker,
 )
 
 LEASE_S = 60.0
@@ -128,9 +127,15 @@ class Ledger(Reader):
         return self.show(chosen)
 
     def claim(
-        self, worker: Worker, *, lease_s: float = LEASE_S, only: str | None = None
+        self, worker: str, *, lease_s: float = LEASE_S, only: str | None = None
     ) -> Claim | None:
-        """The oldest submission of the queue (or `only` that one), now this worker's; or None."""
+        """The oldest submission of the queue (or `only` that one), now this worker's; or None.
+
+        Args:
+            worker: the process that asks, in words by which `recover` can tell whether it lives.
+            lease_s: how long the claim holds without a sign of life [s].
+            only: id of a submission.
+        """
         waiting = [tables.submissions.c.state == SubmissionState.QUEUED]
         if only is not None:
             waiting.append(tables.submissions.c.id == only)
@@ -156,13 +161,13 @@ class Ledger(Reader):
                     submission=row.id,
                     number=attempt,
                     state=AttemptState.RUNNING,
-                    worker=json_text(worker),
+                    worker=worker,
                     nonce=nonce,
                     started=now,
                     lease_until=now + lease_s,
                 )
             )
-            self._event(connection, row.id, attempt, "claimed", f"{worker.host} {worker.pid}")
+            self._event(connection, row.id, attempt, "claimed", worker)
             stages = {stage.name: stage for stage in stages_of(connection, row.id)}
         entry = Entry.model_validate_json(row.entry)
         return Claim(row.id, attempt, entry, nonce, row.image_digest, stages)
@@ -249,7 +254,7 @@ class Ledger(Reader):
             self._end_attempt(connection, claim.submission, claim.attempt, AttemptState.RETURNED)
             self._queue_again(connection, claim.submission, claim.attempt)
 
-    def recover(self, is_dead: Callable[[Worker], bool]) -> tuple[str, ...]:
+    def recover(self, is_dead: Callable[[str], bool]) -> tuple[str, ...]:
         """Queue again what workers that died had in hand; returns the ids.
 
         Args:
@@ -261,7 +266,7 @@ class Ledger(Reader):
         with self.engine.begin() as connection:
             for row in connection.execute(running.with_for_update()).all():
                 late = row.lease_until < self.clock()
-                if late or is_dead(Worker.model_validate_json(row.worker)):
+                if late or is_dead(row.worker):
                     self._end_attempt(connection, row.submission, row.number, AttemptState.LOST)
                     self._queue_again(connection, row.submission, row.number)
                     taken.append(row.submission)

@@ -21,7 +21,6 @@ from schemas.ledger import (
     Submission,
     SubmissionState,
     Verdict,
-    Worker,
 )
 from schemas.score import ScoreCard
 
@@ -143,7 +142,7 @@ def _attempts(connection: Connection, submission: str) -> tuple[Attempt, ...]:
         Attempt(
             number=row.number,
             state=row.state,
-            worker=Worker.model_validate_json(row.worker),
+            worker=row.worker,
             nonce=row.nonce,
             started=row.started,
             ended=row.ended,

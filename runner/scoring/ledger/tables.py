@@ -51,7 +51,7 @@ attempts = Table(
     Column("submission", ForeignKey("submissions.id"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("state", String(16), nullable=False),
-    Column("worker", Text, nullable=False),
+    Column("worker", String(512), nullable=False),
     Column("nonce", String(128), nullable=False),
     Column("started", Float, nullable=False),
     Column("ended", Float),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from runner.scoring.ledger import Claim, Ledger
 from schemas.challenge import Tier, Track
 from schemas.findings import Finding, finding
-from schemas.ledger import Entry, SubmissionState, Verdict, Worker
+from schemas.ledger import Entry, SubmissionState, Verdict
 from schemas.score import ScoreCard
 
-WORKER = Worker(host="here", boot_id="b", pid=1, started=1)
-OTHER = Worker(host="there", boot_id="c", pid=2, started=2)
+WORKER = "here/1"
+OTHER = "there/2"
 
 
 def entry(participant: str = "ada", method: str = "m", tier: Tier = Tier.HIDDEN) -> Entry:
@@ -49,7 +49,7 @@ def fault(code: str = "ENGINE_FAILED") -> Finding:
     return finding(code, "engine", expected="an answer", found="none", hint="ask again")
 
 
-def claimed(ledger: Ledger, worker: Worker = WORKER) -> Claim:
+def claimed(ledger: Ledger, worker: str = WORKER) -> Claim:
     claim = ledger.claim(worker)
     assert claim is not None
     return claim

@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from runner.scoring.ledger import Claim, Ledger
 from runner.scoring.ledger.ledger import LEASE_S, ClaimLostError
 from schemas import ContractError
-from schemas.ledger import AttemptState, StageName, SubmissionState, Verdict, Worker
+from schemas.ledger import AttemptState, StageName, SubmissionState, Verdict
 from tests.runner.scoring.ledger.conftest import Clock
 from tests.runner.scoring.ledger.entries import REJECTED, entry, fault, scored
 
@@ -57,8 +57,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(target=claims)
     def claim(self) -> Claim | None:
         self.workers += 1
-        worker = Worker(host="here", boot_id="b", pid=self.workers, started=1)
-        return self.ledger.claim(worker)
+        return self.ledger.claim(f"worker {self.workers}")
 
     @rule(claim=claims, stage=st.sampled_from(StageName))
     def record(self, claim: Claim | None, stage: StageName) -> None:
