@@ -22,6 +22,7 @@ COMMANDS = {
     "scenarios": "runner.cli.scenarios:scenarios",
     "bounds": "runner.cli.bounds:bounds",
     "leaderboard": "runner.cli.leaderboard:leaderboard",
+    "ledger": "runner.cli.ledger:ledger",
     "inspect": "runner.cli.inspect:inspect",
     "tiers": "runner.cli.tiers:tiers",
     "import": "runner.cli.import_scan:import_scan",
@@ -36,6 +37,7 @@ EXTRA_OF_PACKAGE = {
     "rich": "host",
     "scipy": "host",
     "skimage": "host",
+    "sqlalchemy": "host",
     "abtem": "organizer",
     "ase": "organizer",
 }
