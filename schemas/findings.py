@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
     INFRASTRUCTURE = 5
 
 
-_EXIT_OF_BLAME = {
+EXIT_OF_BLAME = {
     Blame.SUBMISSION: ExitCode.ALGORITHM,
     Blame.LIMITS: ExitCode.ALGORITHM,
     Blame.RESULT: ExitCode.RESULT,
@@ -181,7 +181,7 @@ class ContractError(Exception):
     @property
     def exit_code(self) -> ExitCode:
         """Exit code of the first (worst) finding."""
-        return _EXIT_OF_BLAME[self.findings[0].blame]
+        return EXIT_OF_BLAME[self.findings[0].blame]
 
 
 def refuse(code: str, where: str, *, expected: str, found: str, hint: str) -> ContractError:

@@ -27,6 +27,7 @@ COMMANDS = {
     "tiers": "runner.cli.tiers:tiers",
     "import": "runner.cli.import_scan:import_scan",
     "algorithms": "runner.cli.algorithms:algorithms",
+    "errors": "runner.cli.errors:errors",
     "schema": "runner.cli.schema:schema",
 }
 """Command name -> "module:attribute": `stem4d schema` loads neither torch nor matplotlib."""
