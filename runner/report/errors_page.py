@@ -9,8 +9,8 @@ PREAMBLE = """\
 # Errors
 
 Printed by `stem4d errors`; a test fails when this page and the code differ. Every failure that a
-person can cause is told as one or more findings, all at once: a code, where, what was expected, what
-was found, what to do. A code never changes its meaning. `stem4d errors CODE` prints one of them.
+person can cause is told as one or more findings, all at once: a code, where, what was expected,
+what was found, what to do. A code never changes its meaning. `stem4d errors CODE` explains one.
 """
 
 TITLES = {
