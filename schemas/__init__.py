@@ -3,7 +3,7 @@
 from schemas.base import CONTRACT_VERSION, VARIANT, Record, json_text, record_from_json
 from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
 from schemas.findings import Blame, ContractError, ExitCode, Finding, finding, refuse
-from schemas.limits import ResourceLimits
+from schemas.limits import ResourceLimits, SanitiserLimits
 from schemas.operator import OperatorAttrs
 from schemas.recipes import Profile, TierRecipe
 from schemas.result import ProgressLine, Provenance, ResultAttrs, RunInfo, SampleRun
@@ -22,6 +22,7 @@ CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     SampleRun,
     ProgressLine,
     ResourceLimits,
+    SanitiserLimits,
     Finding,
     TierRecipe,
     Profile,
@@ -52,6 +53,7 @@ __all__ = [
     "SampleMetadata",
     "SampleRun",
     "SampleScore",
+    "SanitiserLimits",
     "ScoreCard",
     "SpecRange",
     "SpecRanges",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,19 @@ MAX_JSON_BYTES = 64 * 1024
 
 MAX_JSON_DEPTH = 16
 """Deepest nesting of a JSON attribute; nothing in the contract needs more than four levels."""
+
+
+UNPRINTABLE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # a terminal's commands as a whole, so that no remains are shown
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters other than tab and newline
+    r"|[\u200e\u200f\u2028-\u202e\u2066-\u2069]"  # text that is shown in another order than it has
+    r"|[\ud800-\udfff]"  # halves of characters, which no file or terminal takes
+)
+
+
+def printable(text: str) -> str:
+    """A stranger's text, without what could command a terminal or mislead the eye."""
+    return UNPRINTABLE.sub("", text)
 
 
 class Record(BaseModel):

@@ -86,6 +86,21 @@ CODES: dict[str, CodeInfo] = {
     "LEDGER_VERSION": CodeInfo(Blame.USAGE, "a ledger of another version of stem4d", False),
     "OUTPUT_NOT_WRITABLE": CodeInfo(Blame.USAGE, "the output folder cannot be written to", False),
     "EXTRA_MISSING": CodeInfo(Blame.USAGE, "an optional package is needed and absent", False),
+    # the image, before anything runs
+    "IMAGE_ARCHITECTURE": CodeInfo(Blame.SUBMISSION, "the image is for another machine", False),
+    "IMAGE_USER": CodeInfo(Blame.SUBMISSION, "the image wants to run as root", False),
+    "IMAGE_LABEL": CodeInfo(Blame.SUBMISSION, "the image lacks a label", False),
+    "IMAGE_VERSION": CodeInfo(
+        Blame.SUBMISSION, "the image follows another version of the contract", False
+    ),
+    "IMAGE_TOO_LARGE": CodeInfo(Blame.SUBMISSION, "the image is larger than the limit", False),
+    "IMAGE_ENTRYPOINT": CodeInfo(Blame.SUBMISSION, "the image starts nothing", False),
+    "IMAGE_VOLUME": CodeInfo(
+        Blame.SUBMISSION, "the image asks for a writable folder of its own", False
+    ),
+    "IMAGE_NOT_STARTED": CodeInfo(
+        Blame.SUBMISSION, "the engine cannot start what the image names as its entry point", False
+    ),
     # the algorithm
     "ALGORITHM_FAILED": CodeInfo(Blame.SUBMISSION, "the algorithm raised an error"),
     "ALGORITHM_OUTPUT": CodeInfo(Blame.SUBMISSION, "the algorithm returned something invalid"),
@@ -95,18 +110,52 @@ CODES: dict[str, CodeInfo] = {
     "RUN_TIMEOUT": CodeInfo(Blame.LIMITS, "the run took longer than the limit"),
     "OUT_OF_MEMORY": CodeInfo(Blame.LIMITS, "the run used more memory than the limit"),
     "OUTPUT_TOO_LARGE": CodeInfo(Blame.LIMITS, "the run wrote more than the limit"),
+    "OUTPUT_TOO_MANY_FILES": CodeInfo(Blame.LIMITS, "the run made more files than the limit"),
+    "OUTPUT_HIDDEN": CodeInfo(Blame.LIMITS, "the run made a folder that nobody can look into"),
+    "TOO_MANY_PROCESSES": CodeInfo(Blame.LIMITS, "the run had more processes than the limit"),
+    "LOG_FLOOD": CodeInfo(Blame.LIMITS, "the run wrote far more log than the limit"),
+    "NOT_DETERMINISTIC": CodeInfo(
+        Blame.SUBMISSION, "two runs with one seed gave different results"
+    ),
     # the result file
     "RESULT_NOT_FOUND": CodeInfo(Blame.RESULT, "no result file"),
+    "RESULT_NOT_REGULAR": CodeInfo(
+        Blame.RESULT, "a link, pipe, folder or device in place of the result file"
+    ),
     "RESULT_NOT_HDF5": CodeInfo(Blame.RESULT, "not an HDF5 file, or a damaged one"),
+    "RESULT_FOREIGN_BYTES": CodeInfo(
+        Blame.RESULT, "bytes before or behind those that HDF5 counts as the file"
+    ),
+    "RESULT_UNREADABLE": CodeInfo(
+        Blame.RESULT, "reading the file crashed the reader, or broke its limits of memory or time"
+    ),
+    "RESULT_LINK": CodeInfo(
+        Blame.RESULT, "a soft or external link, or an object with more than one name"
+    ),
+    "RESULT_STORAGE": CodeInfo(
+        Blame.RESULT, "data that are external, virtual or compact, not contiguous or in chunks"
+    ),
+    "RESULT_CHUNK": CodeInfo(Blame.RESULT, "a chunk larger than allowed"),
+    "RESULT_FILTER": CodeInfo(Blame.RESULT, "filters other than one shuffle and one deflate"),
+    "RESULT_TYPE": CodeInfo(Blame.RESULT, "a type of data that no result has, or one of its own"),
+    "RESULT_ATTRIBUTE": CodeInfo(Blame.RESULT, "an attribute that is not one text of 64 KiB"),
+    "RESULT_TOO_MANY_ITEMS": CodeInfo(
+        Blame.RESULT, "more items or attributes than a result may have"
+    ),
     "RESULT_TOO_LARGE": CodeInfo(Blame.RESULT, "the result file is larger than allowed"),
     "RESULT_MISSING_ITEM": CodeInfo(Blame.RESULT, "the result file lacks an item"),
     "RESULT_UNKNOWN_ITEM": CodeInfo(Blame.RESULT, "the result file holds what it must not"),
+    "RESULT_JSON": CodeInfo(
+        Blame.RESULT, "text that is not strict JSON (NaN, a key twice, too deep, too long)"
+    ),
     "RESULT_MALFORMED": CodeInfo(Blame.RESULT, "an item of the result file is malformed"),
     "RESULT_SHAPE": CodeInfo(Blame.RESULT, "x_hat has another shape than the signal"),
     "RESULT_DTYPE": CodeInfo(Blame.RESULT, "x_hat is not float32"),
     "RESULT_NOT_FINITE": CodeInfo(Blame.RESULT, "x_hat holds NaN or infinity"),
+    "RESULT_MAGNITUDE": CodeInfo(Blame.RESULT, "x_hat holds values that no image has"),
     "RESULT_SPEC": CodeInfo(Blame.RESULT, "corrected_spec is not valid for the sample's ranges"),
     "RESULT_OTHER_INPUT": CodeInfo(Blame.RESULT, "the result was made from another challenge file"),
+    "RESULT_NONCE": CodeInfo(Blame.RESULT, "the result does not carry the token of this run"),
     "RESULT_SAMPLE_MISSING": CodeInfo(Blame.RESULT, "a sample is missing; it scores 0"),
     "RESULT_SAMPLE_UNKNOWN": CodeInfo(Blame.RESULT, "a sample that the challenge does not have"),
     # infrastructure
@@ -118,6 +167,16 @@ CODES: dict[str, CodeInfo] = {
     ),
     "LEDGER_UNREACHABLE": CodeInfo(
         Blame.INFRASTRUCTURE, "the ledger's database cannot be opened", False
+    ),
+    "GPU_UNAVAILABLE": CodeInfo(Blame.INFRASTRUCTURE, "the engine cannot give a GPU", False),
+    "RUNTIME_UNAVAILABLE": CodeInfo(
+        Blame.INFRASTRUCTURE, "the engine has no such container runtime", False
+    ),
+    "PROTECTION_MISSING": CodeInfo(
+        Blame.INFRASTRUCTURE, "a limit or protection is not in force as it was asked for", False
+    ),
+    "SEAL_BROKEN": CodeInfo(
+        Blame.INFRASTRUCTURE, "a canonical result is not the one that was sealed", False
     ),
     "NO_SPACE": CodeInfo(Blame.INFRASTRUCTURE, "no space left on the device", False),
     "INTERNAL": CodeInfo(Blame.INFRASTRUCTURE, "an error of stem4d itself", False),
@@ -149,7 +208,8 @@ class Finding(Record):
 def finding(code: str, where: str, *, expected: str, found: str, hint: str) -> Finding:
     """A finding with the blame and the cost that its code has.
 
-    Text that is too long is cut, so that no error is lost for its length.
+    Text that is too long is cut, so that no error is lost for its length; what could command a
+    terminal is taken out, for much of it is a stranger's.
     """
     info = CODES[code]
     return Finding(
@@ -164,6 +224,7 @@ def finding(code: str, where: str, *, expected: str, found: str, hint: str) -> F
 
 
 def _cut(text: str, limit: int) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode()  # what is no text stays printable
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 

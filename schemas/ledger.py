@@ -1,15 +1,15 @@
-"""Records of the organiser's ledger: submissions, attempts, stages, verdicts."""
+"""Records of the organiser's ledger: submissions, their attempts, and what came of them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from schemas.base import Record, quantity
 from schemas.challenge import Tier
+from schemas.evaluation import StageRecord, Verdict
 from schemas.findings import Finding
-from schemas.score import ScoreCard
 
 
 class SubmissionState(StrEnum):
@@ -18,13 +18,13 @@ class SubmissionState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     SCORED = "scored"
-    REJECTED = "rejected"
+    REFUSED = "refused"
     ABANDONED = "abandoned"
 
     @property
     def is_final(self) -> bool:
         """Whether the submission has its verdict."""
-        return self in (self.SCORED, self.REJECTED, self.ABANDONED)
+        return self in (self.SCORED, self.REFUSED, self.ABANDONED)
 
 
 class AttemptState(StrEnum):
@@ -34,16 +34,6 @@ class AttemptState(StrEnum):
     DONE = "done"
     RETURNED = "returned"
     LOST = "lost"
-
-
-class StageName(StrEnum):
-    """The stages of an evaluation, in order (contract, section 7)."""
-
-    PREFLIGHT = "preflight"
-    STRIP = "strip"
-    RUN = "run"
-    SANITISE = "sanitise"
-    SCORE = "score"
 
 
 class Entry(Record):
@@ -57,35 +47,15 @@ class Entry(Record):
     seed: int = Field(default=0, ge=0, description="random seed of the run")
 
 
-class Stage(Record):
-    """A finished stage, and what it left behind."""
-
-    name: StageName = Field(strict=False)
-    attempt: int = Field(ge=1, description="the try in which it was finished")
-    seconds: float = quantity("s", "wall time of the stage", ge=0.0)
-    record: dict[str, JsonValue] = Field(description="the stage's own output, as it stated it")
-
-
 class Attempt(Record):
     """One try at a submission."""
 
     number: int = Field(ge=1)
     state: AttemptState = Field(strict=False)
     worker: str = Field(max_length=512, description="the process that works on it")
-    nonce: str = Field(max_length=128, description="token that the result must carry")
     started: float = quantity("s", "start, Unix time")
     ended: float | None = quantity("s", "end, Unix time; none while it runs", default=None)
-
-
-class Verdict(Record):
-    """The one final word on a submission."""
-
-    state: SubmissionState = Field(strict=False)
-    card: ScoreCard | None = Field(default=None, description="none: not scored")
-    canonical_sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="identity of the result"
-    )
-    charged: bool = Field(description="whether it counts against the quota")
+    findings: tuple[Finding, ...] = Field(default=(), description="why it was given back")
 
 
 class Submission(Record):
@@ -97,10 +67,12 @@ class Submission(Record):
     image_digest: str | None = Field(default=None, description="what `image` resolved to, once")
     created: float = quantity("s", "Unix time")
     updated: float = quantity("s", "Unix time of the last change")
+    charged: bool = Field(default=False, description="whether it counts against the quota")
     attempts: tuple[Attempt, ...] = ()
-    stages: tuple[Stage, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    verdict: Verdict | None = None
+    stages: tuple[StageRecord, ...] = Field(default=(), description="stages that are finished")
+    verdict: Verdict | None = Field(
+        default=None, description="the final word; none while it is open, or when it was abandoned"
+    )
 
 
 class Event(Record):

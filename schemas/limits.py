@@ -28,8 +28,10 @@ class ResourceLimits(Record):
     wall_s: float = quantity("s", "wall time of a run", default=3600.0, gt=0.0)
     sample_wall_s: float = quantity("s", "wall time of one sample", default=900.0, gt=0.0)
     output_mib: int = quantity("MiB", "bytes written to /output", default=64, ge=1)
+    output_files: int = quantity("files", "files and folders in /output", default=64, ge=2)
     log_mib: float = quantity("MiB", "bytes written to stdout and stderr", default=1.0, gt=0.0)
     nofile: int = quantity("files", "open files a process", default=1024, ge=16)
+    image_mib: int = quantity("MiB", "size of the image, unpacked", default=10240, ge=1)
     gpu: bool = Field(default=False, description="a GPU is given to the container")
     runtime: str | None = Field(
         default=None, max_length=64, description="container runtime, for example runsc (gVisor)"
@@ -39,3 +41,18 @@ class ResourceLimits(Record):
     def patterns_bytes(self) -> int:
         """Patterns that an algorithm may keep in memory [bytes]: never over half of the memory."""
         return min(self.patterns_mib * MIB, self.memory_mib * MIB // 2)
+
+
+class SanitiserLimits(Record):
+    """What the process that reads a stranger's result file may use."""
+
+    memory_mib: int = quantity(
+        "MiB",
+        "address space beyond what the reader has before it opens the file, and beyond the images"
+        " themselves",
+        default=512,
+        ge=64,
+    )
+    cpu_s: int = quantity("s", "CPU time", default=30, ge=1)
+    wall_s: float = quantity("s", "wall time", default=60.0, gt=0.0)
+    message_kib: int = quantity("KiB", "what the reader may answer", default=4096, ge=64)

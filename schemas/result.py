@@ -12,6 +12,11 @@ MAX_RESULT_BYTES = 50 * 1024 * 1024
 """Largest result file [bytes]."""
 
 
+MAX_MAGNITUDE = 1e6
+"""Largest |x_hat|: the signal lies in [0, 1], so a million times that is no image, but sums of
+its squares are still far from the end of float32."""
+
+
 class Provenance(Record):
     """What a result was made with: the same inputs and seed give the same provenance."""
 

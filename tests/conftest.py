@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from hypothesis import settings
 
-from runner.harness.engine import connect, engine_version, find_image
+from runner.harness.docker_engine import connect, engine_version
 from schemas.findings import ContractError
 
 IMAGE = os.environ.get("STEM4D_TEST_IMAGE", "stem4d:latest")
@@ -28,8 +28,8 @@ def missing_for_docker() -> str | None:
     if engine_version() is None:
         return "no container engine answers (start Docker)"
     try:
-        with connect() as client:
-            find_image(client, IMAGE)
+        with connect() as engine:
+            engine.image(IMAGE)
     except ContractError:
         return f"the engine has no image {IMAGE} (make image)"
     return None

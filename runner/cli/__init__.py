@@ -19,6 +19,7 @@ COMMANDS = {
     "dry-run": "runner.cli.dry_run:dry_run",
     "validate": "runner.cli.validate:validate",
     "score": "runner.cli.score:score",
+    "evaluate": "runner.cli.evaluate:evaluate",
     "scenarios": "runner.cli.scenarios:scenarios",
     "bounds": "runner.cli.bounds:bounds",
     "leaderboard": "runner.cli.leaderboard:leaderboard",

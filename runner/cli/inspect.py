@@ -73,7 +73,9 @@ def _head(summary: ChallengeSummary | ResultSummary) -> Properties:
             "algorithm": summary.algorithm,
             "seed": str(summary.seed),
             "made from input": summary.input_sha256,
-            "run": f"{run.device}, {run.threads} threads, set up in {run.setup_seconds:.1f} s,"
+            "run": "not told (a canonical rewrite)"
+            if run is None
+            else f"{run.device}, {run.threads} threads, set up in {run.setup_seconds:.1f} s,"
             f" peak memory {run.peak_memory_mib:.0f} MiB",
         }
     return head

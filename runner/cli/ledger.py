@@ -82,7 +82,7 @@ def list_submissions(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(submission: str, url: str, as_json: bool) -> None:
     """Show all that is known of one submission."""
-    from runner.cli.output import make_table, print_record, print_tables
+    from runner.cli.output import make_table, number, print_record, print_tables
     from runner.scoring.ledger import Ledger
 
     books = Ledger.open(url)
@@ -98,20 +98,21 @@ def show(submission: str, url: str, as_json: bool) -> None:
         ["ran as", found.image_digest or "-"],
         ["tier", found.entry.tier.value],
         ["state", found.state.value],
-        ["score", f"{verdict.card.score:.4f}" if verdict and verdict.card else "-"],
-        ["identity of the result", (verdict and verdict.canonical_sha256) or "-"],
-        ["counts against the quota", "-" if verdict is None else ("no", "yes")[verdict.charged]],
+        ["score", number(verdict.score if verdict else None, 4)],
+        ["identity of the result", (verdict and verdict.identity) or "-"],
+        ["counts against the quota", "yes" if found.charged else "no"],
     ]
-    stages = [[s.name.value, str(s.attempt), f"{s.seconds:.1f}"] for s in found.stages]
+    stages = [[s.key, s.outcome.value, f"{s.seconds:.1f}"] for s in found.stages]
     events = [
         [_day(e.at), str(e.attempt or "-"), e.name, e.detail] for e in books.history(submission)
     ]
     print_tables(
         make_table(f"submission {found.id}", ["", ""], facts, left=2),
-        make_table("stages", ["stage", "try", "s"], stages),
+        make_table("stages", ["stage", "", "s"], stages, left=2),
         make_table("history", ["when (UTC)", "try", "what", ""], events, left=4),
     )
-    for item in found.findings:
+    given_back = [item for attempt in found.attempts for item in attempt.findings]
+    for item in (*given_back, *(verdict.findings if verdict else ())):
         click.echo(item.text())
 
 
@@ -134,7 +135,7 @@ def _line(found: Submission) -> dict[str, Any]:
         "method": found.entry.method,
         "tier": found.entry.tier.value,
         "state": found.state.value,
-        "score": verdict.card.score if verdict and verdict.card else None,
+        "score": verdict.score if verdict else None,
         "attempts": len(found.attempts),
     }
 

@@ -33,6 +33,7 @@ from runner.files.result import (
     read_result,
     write_result,
 )
+from runner.files.rules import image_fault
 from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, VARIANT, json_text, record_from_json
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import ResourceLimits
@@ -213,7 +214,8 @@ class _Run:
                 hint="leave --resume out to begin anew, or choose another --output",
             )
         self._results.update(earlier.samples)
-        self._seconds.update(earlier.run_info.samples)
+        if earlier.run_info is not None:
+            self._seconds.update(earlier.run_info.samples)
 
 
 def checked(outcome: object, sample: Sample) -> SampleResult:
@@ -242,12 +244,8 @@ def checked(outcome: object, sample: Sample) -> SampleResult:
     else:
         with np.errstate(over="ignore"):
             x_hat = x_hat.astype(np.float32)
-        if bad := int(np.count_nonzero(~np.isfinite(x_hat))):
-            findings += _bad_output(
-                f"{sample.name}: x_hat",
-                "finite values, as float32 holds them",
-                f"{bad} of {x_hat.size} NaN or infinite",
-            ).findings
+        if (fault := image_fault(x_hat, f"{sample.name}: x_hat")) is not None:
+            findings += _bad_output(fault.where, fault.expected, fault.found).findings
     values: dict[str, float] = {}
     if not isinstance(outcome.spec, MismatchSpec):
         findings += _bad_output(

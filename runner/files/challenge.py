@@ -155,6 +155,7 @@ class Challenge:
             "spec_ranges",
             SpecRanges,
             missing="INPUT_MISSING_ITEM",
+            loose="INPUT_MALFORMED",
             malformed="INPUT_MALFORMED",
         )
         if isinstance(group["H_ideal"], h5py.Dataset):
@@ -173,6 +174,7 @@ class Challenge:
                 "true_spec",
                 MismatchSpec,
                 missing="TRUTH_MISSING",
+                loose="INPUT_MALFORMED",
                 malformed="INPUT_MALFORMED",
             )
         return ChallengeSample(

@@ -156,12 +156,20 @@ def read(dataset: h5py.Dataset, selection: Any = ..., *, damaged: str) -> NDArra
 
 
 def json_attribute(
-    item: h5py.Group, name: str, model: type[RecordT], *, missing: str, malformed: str
+    item: h5py.Group, name: str, model: type[RecordT], *, missing: str, loose: str, malformed: str
 ) -> RecordT:
     """Read a JSON attribute as a record.
 
+    Args:
+        item: group that has the attribute.
+        name: the attribute's name.
+        model: record that the JSON must be.
+        missing: code for an attribute that is not there.
+        loose: code for text that is not strict JSON.
+        malformed: code for JSON that is not this record.
+
     Raises:
-        ContractError: `missing` or `malformed`, naming the item.
+        ContractError: one of the three codes, naming the item.
     """
     where = f"{item.file.filename}:{item.name}@{name}"
     if name not in item.attrs:
@@ -176,7 +184,7 @@ def json_attribute(
         return record_from_json(model, item.attrs[name])
     except (StrictJSONError, ValidationError) as error:
         raise refuse(
-            malformed,
+            loose if isinstance(error, StrictJSONError) else malformed,
             where,
             expected=f"JSON of a {model.__name__} (`stem4d schema` prints it)",
             found=explain(error),

@@ -6,21 +6,32 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue, RootModel, ValidationError
+from pydantic import BaseModel, JsonValue, RootModel, ValidationError
 
 from runner.files import hdf5
 from runner.files.challenge import Challenge
-from schemas.base import StrictJSONError, record_from_json
+from runner.files.rules import Expected, expected_of, image_fault, spec_fault
+from runner.files.structure import (
+    SUPERBLOCK_BYTES,
+    check_superblock,
+    damage_named,
+    structure_findings,
+)
+from schemas.base import MAX_JSON_BYTES, StrictJSONError, json_text, record_from_json
 from schemas.challenge import SAMPLE_NAME_PATTERN
-from schemas.findings import ContractError, Finding, finding
+from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.result import MAX_RESULT_BYTES, Provenance, ResultAttrs, RunInfo
+from schemas.spec import SpecRanges
 
 RESULT_NAME = "result.h5"
 PROGRESS_NAME = "progress.jsonl"
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
 
 ROOT_ATTRS = {*ResultAttrs.model_fields, "provenance", "run_info"}
 SAMPLE_ATTRS = {"corrected_spec", "diagnostics"}
@@ -55,11 +66,19 @@ class SampleResult:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A whole result file in memory."""
+    """A whole result file in memory.
+
+    Attributes:
+        attrs: root attributes.
+        provenance: what the result was made with.
+        run_info: what varies from run to run; None where the file does not tell, as a canonical
+            rewrite.
+        samples: the answers, by name.
+    """
 
     attrs: ResultAttrs
     provenance: Provenance
-    run_info: RunInfo
+    run_info: RunInfo | None
     samples: Mapping[str, SampleResult]
 
 
@@ -72,7 +91,8 @@ def write_result(path: Path, result: ResultFile) -> None:
     with hdf5.atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         hdf5.set_attributes(file, result.attrs)
         hdf5.set_json(file, "provenance", result.provenance)
-        hdf5.set_json(file, "run_info", result.run_info)
+        if result.run_info is not None:
+            hdf5.set_json(file, "run_info", result.run_info)
         for name in sorted(result.samples):
             sample = result.samples[name]
             group = file.create_group(name)
@@ -85,69 +105,102 @@ def write_result(path: Path, result: ResultFile) -> None:
 def read_result(path: Path, challenge: Challenge) -> tuple[ResultFile | None, tuple[Finding, ...]]:
     """Read a result file against the challenge that it answers, reporting every fault at once.
 
-    A faulty sample is left out of the returned file and named in the findings; the file is None
-    only when nothing of it can be used.
+    A file whose structure is not harmless is not read. A faulty sample is left out of the returned
+    file and named in the findings; the file is None only when nothing of it can be used.
     """
-    reader = _Reader(path, challenge)
+    return read_answers(path, expected_of(challenge))
+
+
+def read_answers(
+    path: Path, expected: Mapping[str, Expected]
+) -> tuple[ResultFile | None, tuple[Finding, ...]]:
+    """The same, against what each sample must be like."""
     try:
         with hdf5.open_input(
             path, not_found="RESULT_NOT_FOUND", not_hdf5="RESULT_NOT_HDF5"
         ) as file:
+            size = path.stat().st_size
+            with path.open("rb") as stream:
+                check_superblock(stream.read(SUPERBLOCK_BYTES), size, path.name)
+            return read_open_result(file, path.name, expected)
+    except ContractError as error:
+        return None, error.findings
+
+
+def read_open_result(
+    file: h5py.File, name: str, expected: Mapping[str, Expected]
+) -> tuple[ResultFile | None, tuple[Finding, ...]]:
+    """The same, of an open file whose size and superblock are known to be good.
+
+    Args:
+        file: the open file.
+        name: how findings name it.
+        expected: what each sample must be like.
+    """
+    reader = _Reader(name, expected)
+    try:
+        if faults := structure_findings(file, name, samples=len(expected)):
+            return None, faults
+        with damage_named(name):
             return reader.read(file), tuple(reader.findings)
     except ContractError as error:
         return None, (*reader.findings, *error.findings)
 
 
-class _Reader:
-    """Collects findings while it reads; items are looked at one link at a time."""
+def run_info_missing(name: str) -> Finding:
+    """A submission tells what it cost; only a canonical rewrite leaves that out."""
+    return finding(
+        "RESULT_MISSING_ITEM",
+        f"{name}:/",
+        expected="a JSON attribute `run_info`",
+        found="nothing",
+        hint="see the contract's table of items (docs/contract.md)",
+    )
 
-    def __init__(self, path: Path, challenge: Challenge) -> None:
-        self.path = path
-        self.challenge = challenge
+
+def too_large(name: str, size: int) -> Finding:
+    """A file that is not opened for its size [bytes]."""
+    return finding(
+        "RESULT_TOO_LARGE",
+        name,
+        expected=f"at most {MAX_RESULT_BYTES} bytes",
+        found=f"{size} bytes",
+        hint="write x_hat as float32 with gzip, and nothing else",
+    )
+
+
+class _Reader:
+    """Collects findings while it reads a file whose structure is known to be harmless."""
+
+    def __init__(self, name: str, expected: Mapping[str, Expected]) -> None:
+        self._name = name
+        self._expected = expected
         self.findings: list[Finding] = []
 
-    def read(self, file: h5py.File) -> ResultFile | None:
-        size = self.path.stat().st_size
-        if size > MAX_RESULT_BYTES:
-            self._add(
-                "RESULT_TOO_LARGE",
-                "/",
-                f"at most {MAX_RESULT_BYTES} bytes",
-                f"{size} bytes",
-                "write x_hat as float32 with gzip, and nothing else",
-            )
-            return None
+    def read(self, file: h5py.File) -> ResultFile:
         attrs = hdf5.attributes_as(
             file, ResultAttrs, missing="RESULT_MISSING_ITEM", malformed="RESULT_MALFORMED"
         )
-        provenance = hdf5.json_attribute(
-            file,
-            "provenance",
-            Provenance,
-            missing="RESULT_MISSING_ITEM",
-            malformed="RESULT_MALFORMED",
-        )
-        run_info = hdf5.json_attribute(
-            file, "run_info", RunInfo, missing="RESULT_MISSING_ITEM", malformed="RESULT_MALFORMED"
-        )
+        provenance = self._record(file, "provenance", Provenance)
+        run_info = self._record(file, "run_info", RunInfo) if "run_info" in file.attrs else None
         self._unknown("/", "attribute", set(hdf5.names(file.attrs)) - ROOT_ATTRS)
         samples: dict[str, SampleResult] = {}
         for name in hdf5.names(file):
             if not re.fullmatch(SAMPLE_NAME_PATTERN, name):
                 self._unknown("/", "item", {name})
-            elif name not in self.challenge.names:
+            elif name not in self._expected:
                 self._add(
                     "RESULT_SAMPLE_UNKNOWN",
                     f"/{name}",
-                    f"samples {', '.join(self.challenge.names)}",
+                    f"samples {', '.join(self._expected)}",
                     name,
                     "answer only the samples of the challenge file",
                 )
-            elif self._plain_link(file, name, h5py.Group):
-                sample = self._sample(file[name])
+            elif self._is(file, name, h5py.Group):
+                sample = self._sample(file[name], self._expected[name])
                 if sample is not None:
                     samples[name] = sample
-        for name in sorted(set(self.challenge.names) - set(hdf5.names(file))):
+        for name in sorted(set(self._expected) - set(hdf5.names(file))):
             self._add(
                 "RESULT_SAMPLE_MISSING",
                 f"/{name}",
@@ -157,18 +210,38 @@ class _Reader:
             )
         return ResultFile(attrs, provenance, run_info, samples)
 
-    def _sample(self, group: h5py.Group) -> SampleResult | None:
+    def _record(self, file: h5py.File, name: str, model: type[RecordT]) -> RecordT:
+        record = hdf5.json_attribute(
+            file,
+            name,
+            model,
+            missing="RESULT_MISSING_ITEM",
+            loose="RESULT_JSON",
+            malformed="RESULT_MALFORMED",
+        )
+        length = len(json_text(record).encode())
+        if length > MAX_JSON_BYTES:  # escapes are longer than what they stand for
+            raise refuse(
+                "RESULT_JSON",
+                f"{self._name}:/@{name}",
+                expected=f"at most {MAX_JSON_BYTES} bytes as canonical JSON",
+                found=f"{length} bytes",
+                hint="write less of it, or plain ASCII",
+            )
+        return record
+
+    def _sample(self, group: h5py.Group, expected: Expected) -> SampleResult | None:
         before = len(self.findings)
         self._unknown(group.name, "item", set(hdf5.names(group)) - {"x_hat"})
         self._unknown(group.name, "attribute", set(hdf5.names(group.attrs)) - SAMPLE_ATTRS)
-        x_hat = self._x_hat(group)
-        spec = self._spec(group)
+        x_hat = self._x_hat(group, expected.shape)
+        spec = self._spec(group, expected.ranges)
         diagnostics = self._diagnostics(group)
         if len(self.findings) > before or x_hat is None or spec is None:
             return None
         return SampleResult(x_hat, spec, diagnostics)
 
-    def _x_hat(self, group: h5py.Group) -> NDArray[np.float32] | None:
+    def _x_hat(self, group: h5py.Group, shape: tuple[int, int]) -> NDArray[np.float32] | None:
         where = f"{group.name}/x_hat"
         if "x_hat" not in group:
             self._add(
@@ -179,15 +252,15 @@ class _Reader:
                 "write the reconstructed image as dataset `x_hat`",
             )
             return None
-        if not self._plain_link(group, "x_hat", h5py.Dataset):
+        if not self._is(group, "x_hat", h5py.Dataset):
             return None
         dataset = group["x_hat"]
-        expected = self.challenge.sample(group.name.strip("/")).operator.attrs.object_shape
-        if dataset.shape != expected:
+        self._unknown(where, "attribute", set(hdf5.names(dataset.attrs)))
+        if dataset.shape != shape:
             self._add(
                 "RESULT_SHAPE",
                 where,
-                f"shape {expected}",
+                f"shape {shape}",
                 f"shape {dataset.shape}",
                 "return x_hat with the shape of `sample.object_shape`",
             )
@@ -201,61 +274,40 @@ class _Reader:
                 "write x_hat.astype('float32')",
             )
             return None
-        values = self._values(dataset)
-        if values is None:
-            return None
-        bad = int(np.count_nonzero(~np.isfinite(values)))
-        if bad:
-            self._add(
-                "RESULT_NOT_FINITE",
-                where,
-                "finite values",
-                f"{bad} of {values.size} pixels are NaN or infinite",
-                "check for divisions by zero and diverging iterations",
-            )
-            return None
-        return values
-
-    def _values(self, dataset: h5py.Dataset) -> NDArray[np.float32] | None:
         try:
-            return hdf5.read(dataset, damaged="RESULT_NOT_HDF5")
+            values = hdf5.read(dataset, damaged="RESULT_NOT_HDF5")
         except ContractError as error:
             self.findings += error.findings
             return None
+        if (fault := image_fault(values, f"{self._name}:{where}")) is not None:
+            self.findings.append(fault)
+            return None
+        return values
 
-    def _spec(self, group: h5py.Group) -> dict[str, float] | None:
+    def _spec(self, group: h5py.Group, ranges: SpecRanges) -> dict[str, float] | None:
         where = f"{group.name}@corrected_spec"
-        ranges = self.challenge.sample(group.name.strip("/")).ranges
+        if "corrected_spec" not in group.attrs:
+            self._add(
+                "RESULT_SPEC",
+                where,
+                f"JSON {{name: value}} with {', '.join(ranges.names)}",
+                f"attributes {sorted(hdf5.names(group.attrs))}",
+                "write the corrected spec as a JSON object of finite numbers",
+            )
+            return None
         try:
-            if "corrected_spec" not in group.attrs:
-                raise StrictJSONError("nothing")
             values = record_from_json(SpecValues, group.attrs["corrected_spec"]).root
         except (StrictJSONError, ValidationError) as error:
             self._add(
-                "RESULT_SPEC",
+                "RESULT_JSON" if isinstance(error, StrictJSONError) else "RESULT_SPEC",
                 where,
                 f"JSON {{name: value}} with {', '.join(ranges.names)}",
                 hdf5.explain(error),
                 "write the corrected spec as a JSON object of finite numbers",
             )
             return None
-        faults = [
-            *(f"no {name}" for name in ranges.names if name not in values),
-            *(f"unknown name {name}" for name in values if name not in ranges.names),
-            *(
-                f"{entry.name} = {values[entry.name]:g} outside [{entry.min:g}, {entry.max:g}]"
-                for entry in ranges.root
-                if entry.name in values and not entry.min <= values[entry.name] <= entry.max
-            ),
-        ]
-        if faults:
-            self._add(
-                "RESULT_SPEC",
-                where,
-                "every parameter of spec_ranges, within its range",
-                "; ".join(faults),
-                "return a spec clipped to `sample.ranges`",
-            )
+        if (fault := spec_fault(values, ranges, f"{self._name}:{where}")) is not None:
+            self.findings.append(fault)
             return None
         return values
 
@@ -266,7 +318,7 @@ class _Reader:
             return record_from_json(DiagnosticsRecord, group.attrs["diagnostics"]).root
         except (StrictJSONError, ValidationError) as error:
             self._add(
-                "RESULT_MALFORMED",
+                "RESULT_JSON" if isinstance(error, StrictJSONError) else "RESULT_MALFORMED",
                 f"{group.name}@diagnostics",
                 "a JSON object of at most 64 KiB",
                 hdf5.explain(error),
@@ -274,32 +326,18 @@ class _Reader:
             )
             return {}
 
-    def _plain_link(self, parent: h5py.Group, name: str, kind: type) -> bool:
-        """Whether `name` is an own, plain item: a link elsewhere is never followed."""
-        where = f"{parent.name.rstrip('/')}/{name}"
-        if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
-            self._add(
-                "RESULT_UNKNOWN_ITEM",
-                where,
-                "an item of this very file",
-                "a soft or external link",
-                "write the data itself",
-            )
-            return False
+    def _is(self, parent: h5py.Group, name: str, kind: type[h5py.Group | h5py.Dataset]) -> bool:
         item = parent[name]
-        plain = isinstance(item, kind)
-        if plain and isinstance(item, h5py.Dataset):
-            creation = item.id.get_create_plist()
-            plain = creation.get_external_count() == 0 and not item.is_virtual
-        if not plain:
-            self._add(
-                "RESULT_UNKNOWN_ITEM",
-                where,
-                f"a plain {kind.__name__.lower()} stored in this file",
-                f"{type(item).__name__.lower()} of another kind or storage",
-                "write the data itself",
-            )
-        return plain
+        if isinstance(item, kind):
+            return True
+        self._add(
+            "RESULT_UNKNOWN_ITEM",
+            f"{parent.name.rstrip('/')}/{name}",
+            f"a {kind.__name__.lower()}",
+            f"a {type(item).__name__.lower()}",
+            "write the items that the contract names",
+        )
+        return False
 
     def _unknown(self, where: str, kind: str, names: set[str]) -> None:
         for name in sorted(names):
@@ -313,5 +351,5 @@ class _Reader:
 
     def _add(self, code: str, where: str, expected: str, found: str, hint: str) -> None:
         self.findings.append(
-            finding(code, f"{self.path.name}:{where}", expected=expected, found=found, hint=hint)
+            finding(code, f"{self._name}:{where}", expected=expected, found=found, hint=hint)
         )

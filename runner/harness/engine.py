@@ -1,71 +1,174 @@
-"""The container engine: reaching it, and saying what to do when it does not answer."""
+"""What the sandbox asks of a container engine: ten calls, in words that no engine owns.
+
+`docker_engine.py` and `podman_engine.py` answer them through the engines' programming interface;
+the tests have an engine that only pretends. Whatever goes wrong in one of these calls is a
+`ContractError` whose blame is the infrastructure's, with one exception that is named.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-import docker
-from docker.errors import DockerException, ImageNotFound
-from requests.exceptions import RequestException
+from pydantic import JsonValue
 
+from runner.harness.options import ContainerOptions
 from schemas.findings import ContractError, refuse
 
-REQUEST_TIMEOUT_S = 60.0
-"""Longest wait for one answer of the engine [s]; runs are polled, so none of them is long."""
-
-ENGINE_ERRORS = (DockerException, RequestException, OSError)
-"""What docker-py raises when the engine is away, overloaded or refuses: three families."""
+KERNEL_LIMITS = ("memory", "cpus", "pids")
+"""Limits that the kernel's control groups hold, and that a runtime may leave out."""
 
 
-@contextmanager
-def connect() -> Iterator[Any]:
-    """A client of the engine that the `docker` command would use (DOCKER_HOST, context).
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine says of itself.
 
-    Raises:
-        ContractError: ENGINE_UNREACHABLE.
+    Attributes:
+        name: docker, podman.
+        version: its version.
+        architecture: of the machine that it runs on, as images name it (amd64, arm64).
+        runtimes: arguments that each runtime is started with, by the runtime's name.
+        default_runtime: the runtime of a container that names none.
+        seccomp: whether system calls are filtered by default.
+        limits: which of `KERNEL_LIMITS` the machine's kernel can hold.
+        gpu: whether the engine has a way to hand on a GPU.
+        local: whether containers are processes of this very machine.
     """
-    try:
-        client = docker.from_env(timeout=REQUEST_TIMEOUT_S)
-    except ENGINE_ERRORS as error:
-        raise _unreachable(error) from error
-    try:
-        try:
-            client.ping()
-        except ENGINE_ERRORS as error:
-            raise _unreachable(error) from error
-        yield client
-    finally:
-        client.close()
+
+    name: str
+    version: str
+    architecture: str
+    runtimes: Mapping[str, tuple[str, ...]]
+    default_runtime: str
+    seccomp: bool
+    limits: frozenset[str]
+    gpu: bool
+    local: bool
+
+    def not_held(self, runtime: str) -> tuple[str, ...]:
+        """Which of `KERNEL_LIMITS` no kernel holds for containers of a runtime."""
+        if "--ignore-cgroups" in self.runtimes.get(runtime, ()):  # gVisor's runsc
+            return KERNEL_LIMITS
+        return tuple(name for name in KERNEL_LIMITS if name not in self.limits)
 
 
-def engine_version() -> str | None:
-    """Name and version of the engine that answers, or None where none does."""
-    try:
-        with connect() as client:
-            return f"Docker {client.version()['Version']}"
-    except ContractError:
-        return None
+@dataclass(frozen=True)
+class ImageFacts:
+    """What an image says of itself.
 
-
-def find_image(client: Any, image: str) -> Any:
-    """The local image of that name.
-
-    Raises:
-        ContractError: IMAGE_NOT_FOUND.
+    Attributes:
+        id: content address; what runs are started from, because a tag may move.
+        digest: name@sha256:... as a registry knows it, None for an image that was built here.
+        os: operating system.
+        architecture: as the engine names it.
+        user: USER of the image; "" is root.
+        labels: its labels.
+        entrypoint: ENTRYPOINT.
+        volumes: paths that it declares as VOLUME.
+        size_bytes: unpacked.
     """
-    try:
-        return client.images.get(image)
-    except ImageNotFound as error:
-        raise refuse(
-            "IMAGE_NOT_FOUND",
-            image,
-            expected="an image that the engine has",
-            found="no image of that name",
-            hint="`make image` builds stem4d:latest; `docker build -t NAME .` builds your own;"
-            " `docker pull NAME` fetches one",
-        ) from error
+
+    id: str
+    digest: str | None
+    os: str
+    architecture: str
+    user: str
+    labels: Mapping[str, str]
+    entrypoint: tuple[str, ...]
+    volumes: tuple[str, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """What an engine says of a container.
+
+    Attributes:
+        ended: it has run and is dead.
+        exit_code: of its first process.
+        oom: the kernel killed a process of it for memory.
+        pid: its first process, as the engine's machine numbers it; 0 when it is dead.
+    """
+
+    ended: bool
+    exit_code: int
+    oom: bool
+    pid: int
+
+
+@dataclass(frozen=True)
+class LogPiece:
+    """Some bytes of a container's log."""
+
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+
+
+class Engine(Protocol):
+    """A container engine that answers."""
+
+    def facts(self) -> EngineFacts:
+        """What the engine says of itself."""
+
+    def image(self, name: str) -> ImageFacts:
+        """An image that the engine has; no registry is asked.
+
+        Raises:
+            ContractError: IMAGE_NOT_FOUND.
+        """
+
+    def create(self, options: ContainerOptions) -> str:
+        """Make a container, not yet running; returns its id."""
+
+    def applied(self, container: str) -> dict[str, JsonValue]:
+        """The options that hold, in the words of `ContainerOptions.stated`."""
+
+    def log(self, container: str) -> Iterator[LogPiece]:
+        """All that a container will write, from before its start to its end."""
+
+    def start(self, container: str) -> None:
+        """Start a container.
+
+        Raises:
+            ContractError: IMAGE_NOT_STARTED, when it is the image that cannot be started: the one
+                failure here that is the submission's.
+        """
+
+    def state(self, container: str) -> ContainerState:
+        """How a container is."""
+
+    def kill(self, container: str, signal: str) -> None:
+        """Send a signal to a container's first process; nothing when it is dead already."""
+
+    def remove(self, container: str) -> None:
+        """Kill a container, all processes of it, and remove it; nothing when there is none."""
+
+    def labelled(self, label: str) -> dict[str, str]:
+        """The label's value of each container that has it, dead ones included, by id."""
+
+
+def image_not_found(image: str) -> ContractError:
+    """The engine answered that it has no such image."""
+    return refuse(
+        "IMAGE_NOT_FOUND",
+        image,
+        expected="an image that the engine has",
+        found="no image of that name",
+        hint="`make image` builds stem4d:latest; `docker build -t NAME .` builds your own;"
+        " `docker pull NAME` fetches one",
+    )
+
+
+def image_not_started(image: str, said: str) -> ContractError:
+    """The engine answered that the image's entry point cannot be started."""
+    return refuse(
+        "IMAGE_NOT_STARTED",
+        image,
+        expected="an ENTRYPOINT that user 1000 can execute",
+        found=said,
+        hint="`docker run --rm --user 1000:1000 IMAGE` shows the same; check its path and mode",
+    )
 
 
 def engine_failed(doing: str, error: Exception) -> ContractError:
@@ -79,7 +182,8 @@ def engine_failed(doing: str, error: Exception) -> ContractError:
     )
 
 
-def _unreachable(error: Exception) -> ContractError:
+def unreachable(error: Exception) -> ContractError:
+    """No engine answers."""
     return refuse(
         "ENGINE_UNREACHABLE",
         "container engine",

@@ -1,50 +1,60 @@
 """The sandbox: one image on one challenge file, under limits, in a container that is gone after.
 
-The engine is polled against a deadline of our own: no request to it lasts as long as a run. What
-the container wrote is copied out only when the container is dead.
+The engine is polled against a deadline of our own: no request to it lasts as long as a run. A
+container is not started unless the engine reports the options that were asked for; what it wrote is
+copied out only when it has been removed.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import signal
-import stat
-import tempfile
 import threading
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from pydantic import JsonValue
 
 from runner.files.result import PROGRESS_NAME, RESULT_NAME
-from runner.harness.engine import ENGINE_ERRORS, connect, engine_failed, find_image
-from runner.harness.options import MIB, RUN_LABEL, USER, Job, host_options
-from schemas.findings import ExitCode, Finding, finding, refuse
-from schemas.limits import ResourceLimits
-
-POLL_S = 0.2
-"""Time between two looks at the container [s]."""
-
-GRACE_S = 10
-"""Between SIGTERM and SIGKILL [s]: time to finish the write of a sample."""
-
-ENGINE_RETRIES = 3
-"""How often in a row the engine may fail to answer a look before the run is given up."""
+from runner.harness import outside
+from runner.harness.engine import Engine, EngineFacts
+from runner.harness.log import Log, LogSink
+from runner.harness.options import (
+    RUN_LABEL,
+    ContainerOptions,
+    Job,
+    not_applied,
+    options_of,
+)
+from runner.harness.owner import is_dead, this_process
+from runner.harness.staging import (
+    Usage,
+    copy_out,
+    read_start,
+    remove_abandoned,
+    staged,
+    usage,
+)
+from schemas.findings import ContractError, ExitCode, Finding, finding, refuse
+from schemas.limits import MIB, ResourceLimits
 
 LOG_TAIL_CHARS = 8000
 """How much of the log's end a report carries."""
 
 LOG_LINES_SHOWN = 5
 """How many of its last lines a finding shows: one finding of the container's own."""
+
+PROGRESS_BYTES = 1 << 20
+"""How much of the progress file is looked at: thousands of lines."""
+
+REMOVE_ATTEMPTS = 3
+
+OUTPUT_FILES = (RESULT_NAME, PROGRESS_NAME)
+"""What is taken from /output; anything else stays behind."""
 
 CODE_OF_EXIT: dict[int, str] = {
     ExitCode.ALGORITHM: "ALGORITHM_FAILED",
@@ -53,15 +63,38 @@ CODE_OF_EXIT: dict[int, str] = {
     ExitCode.INPUT: "INPUT_MALFORMED",
     ExitCode.INFRASTRUCTURE: "INTERNAL",
 }
-"""Finding that repeats a container's exit code, so that our own exit code is the same."""
+"""What the contract's exit codes say, for those who trust the container."""
 
-OUTPUT_FILES = (RESULT_NAME, PROGRESS_NAME)
-"""What is taken from /output; anything else stays behind."""
+ExitReading = Callable[[int], str]
+"""From a container's exit code, not 0, to the code of a finding."""
 
-CONTROL_CHARACTERS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Terminal escapes and other control characters: a log must not write to a person's terminal."""
 
-LogSink = Callable[[str], None]
+def as_it_says(exit_code: int) -> str:
+    """The container is believed: its exit code becomes our own. For one's own submissions."""
+    return CODE_OF_EXIT.get(exit_code, "ALGORITHM_FAILED")
+
+
+def as_a_failure(_exit_code: int) -> str:
+    """The container is not believed: it could blame the input, or us, and never be charged."""
+    return "ALGORITHM_FAILED"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How a run is watched.
+
+    Attributes:
+        poll_s: time between two looks at the container [s].
+        grace_s: between SIGTERM and SIGKILL [s]: time to finish the write of a sample.
+        dead_s: longest wait for the engine to say that a killed container is dead [s].
+        sample_slack_s: how much later than at its limit a sample is stopped from outside [s]: the
+            container's own runner looks at the same limit, and ends with more to say.
+    """
+
+    poll_s: float = 0.2
+    grace_s: float = 10.0
+    dead_s: float = 30.0
+    sample_slack_s: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -73,11 +106,13 @@ class ContainerRun:
         exit_code: exit code of the container's process; 137 when it was killed.
         seconds: wall time from start to end [s], without the time to create or remove.
         oom: the kernel killed a process for memory (not always the end of the run).
-        timed_out: the run was stopped at its wall limit.
-        too_much_output: the run was stopped for what it wrote to /output.
-        log_tail: end of stdout and stderr, control characters removed.
-        applied: the engine's own account of the options, read back while the container existed.
-        not_applied: names of options that the engine reports otherwise than they were asked for.
+        limit: code of the limit that it passed, None when it kept all of them.
+        log: stdout and stderr, their middle left out where they are too long, cleaned.
+        log_bytes: how much it wrote.
+        output: what lay in /output at the last look.
+        applied: the engine's own account of the options, read back before the start.
+        not_applied: names of options that it reports otherwise than they were asked for.
+        not_enforced: limits that no kernel holds under this runtime, and what is done instead.
         outputs: files that were copied out.
         findings: what went wrong, worst first; empty after a good run, and only then.
     """
@@ -86,26 +121,44 @@ class ContainerRun:
     exit_code: int
     seconds: float
     oom: bool
-    timed_out: bool
-    too_much_output: bool
-    log_tail: str
+    limit: str | None
+    log: str
+    log_bytes: int
+    output: Usage
     applied: dict[str, JsonValue]
     not_applied: tuple[str, ...]
+    not_enforced: dict[str, str]
     outputs: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def log_tail(self) -> str:
+        """End of the log."""
+        return self.log[-LOG_TAIL_CHARS:]
 
-def run_container(job: Job, *, on_log: LogSink | None = None) -> ContainerRun:
+
+def run_container(
+    engine: Engine,
+    job: Job,
+    *,
+    on_log: LogSink | None = None,
+    read_exit: ExitReading = as_it_says,
+    timing: Timing = Timing(),
+) -> ContainerRun:
     """Run one job; its result and progress files end up in `job.output`.
 
     Args:
+        engine: where it runs.
         job: what to run. `job.output` is made when it is missing, and is not itself mounted: the
             container writes to a folder of its own, from which the host copies.
         on_log: gets what the container writes to stderr, while it runs.
+        read_exit: what the container's exit code is taken for.
+        timing: how the run is watched.
 
     Raises:
-        ContractError: the run could not be made (no engine, no image, no file). What goes wrong
-            inside the container is no exception, but `ContainerRun.findings`.
+        ContractError: the run could not be made (no engine, no image, no file, an image that does
+            not start). What goes wrong inside the container is no exception, but
+            `ContainerRun.findings`.
     """
     if not job.challenge.is_file():
         raise refuse(
@@ -116,13 +169,36 @@ def run_container(job: Job, *, on_log: LogSink | None = None) -> ContainerRun:
             hint="check the path; `stem4d tiers build public` makes the public challenge file",
         )
     job.output.mkdir(parents=True, exist_ok=True)
-    with _ended_by_sigterm(), connect() as client, _staging(job) as staged:
-        image_id = find_image(client, job.image).id
-        with _container(client, replace(staged, image=image_id)) as (container, requested):
-            run = _watch(container, staged, image_id, requested, on_log)
-        outputs, refused = _collect(staged.output, job.output, job.limits)
-    findings = (*_judge(run, job.limits), *refused)
+    root = job.staging or job.output
+    remove_leftovers(engine, root)
+    with _ended_by_sigterm(), staged(job.challenge, root) as staging:
+        facts = engine.facts()
+        options = options_of(
+            replace(
+                job,
+                image=engine.image(job.image).id,
+                challenge=staging.challenge,
+                output=staging.output,
+            ),
+            runtime=facts.default_runtime,
+            owner=this_process().text(),
+        )
+        with _container(engine, options) as container:
+            run = _watched(engine, container, options, facts, on_log, timing)
+        outputs, refused = _collect(staging.output, job.output, job.limits)
+    findings = (*_judge(run, job.limits, read_exit), *refused)
     return replace(run, outputs=outputs, findings=findings)
+
+
+def remove_leftovers(engine: Engine, *roots: Path) -> int:
+    """Remove containers and folders of processes that have died; returns how many there were.
+
+    What belongs to a living process, or to one that cannot be seen from here, is not touched.
+    """
+    dead = [name for name, owner in engine.labelled(RUN_LABEL).items() if is_dead(owner)]
+    for container in dead:
+        engine.remove(container)
+    return len(dead) + sum(remove_abandoned(root) for root in roots if root.is_dir())
 
 
 @contextmanager
@@ -143,150 +219,220 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _staging(job: Job) -> Iterator[Job]:
-    """The job with a fresh output folder, and with an input that the container's user can read.
+def _container(engine: Engine, options: ContainerOptions) -> Iterator[str]:
+    """A container that is removed whatever happens.
 
-    The open folder (0777, the container's user is not ours) lies in a private one.
+    Raises:
+        ContractError: also when it cannot be removed: nothing is read while it may still write.
     """
-    private = Path(tempfile.mkdtemp(prefix=".run-", dir=job.output))
+    container = engine.create(options)
     try:
-        output = private / "output"
-        output.mkdir()
-        output.chmod(0o777)
-        challenge = job.challenge
-        if not challenge.stat().st_mode & stat.S_IROTH:
-            challenge = private / "challenge.h5"
-            shutil.copyfile(job.challenge, challenge)
-            challenge.chmod(0o644)
-        yield replace(job, challenge=challenge, output=output)
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
-        if private.exists():
-            warnings.warn(
-                f"{private} holds files that only the container's user may delete", stacklevel=2
-            )
-
-
-@contextmanager
-def _container(client: Any, job: Job) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """A container that is removed whatever happens, with the options that were asked for."""
-    requested = client.api.create_host_config(**host_options(job))
-    try:
-        created = client.api.create_container(
-            job.image,
-            user=USER,
-            environment=job.environment(),
-            labels={RUN_LABEL: uuid.uuid4().hex},
-            host_config=requested,
-        )
-        container = client.containers.get(created["Id"])
-    except ENGINE_ERRORS as error:
-        raise engine_failed(f"creating a container of {job.image}", error) from error
-    try:
-        yield container, requested
-    finally:
+        yield container
+    except BaseException:
         try:
-            container.remove(force=True)
-        except ENGINE_ERRORS as error:
-            warnings.warn(f"container {container.short_id} is left behind: {error}", stacklevel=2)
+            _remove(engine, container)
+        except ContractError as error:
+            # The error that is under way says more; the next run removes what is left.
+            warnings.warn(f"container {container[:12]} is left behind: {error}", stacklevel=2)
+        raise
+    _remove(engine, container)
 
 
-def _watch(
-    container: Any, job: Job, image_id: str, requested: dict[str, Any], on_log: LogSink | None
+def _remove(engine: Engine, container: str) -> None:
+    """Remove a container; an engine that is busy is asked again."""
+    for attempt in range(1, REMOVE_ATTEMPTS + 1):
+        try:
+            engine.remove(container)
+        except ContractError:
+            if attempt == REMOVE_ATTEMPTS:
+                raise
+        else:
+            return
+
+
+def _watched(
+    engine: Engine,
+    container: str,
+    options: ContainerOptions,
+    facts: EngineFacts,
+    on_log: LogSink | None,
+    timing: Timing,
 ) -> ContainerRun:
-    """Start the container, look at it until it ends or must be ended, and say how it went."""
-    log = _Log(container, on_log)
-    output_bytes = job.limits.output_mib * MIB
-    timed_out = too_much_output = False
-    try:
-        container.start()
-        start = time.monotonic()
-        while _state(container)["Status"] not in ("exited", "dead"):
-            timed_out = time.monotonic() - start > job.limits.wall_s
-            too_much_output = _bytes_in(job.output) > output_bytes
-            if timed_out or too_much_output:
-                container.stop(timeout=GRACE_S)
-                break
-            log.forward()
-            time.sleep(POLL_S)
-        seconds = time.monotonic() - start
-        state = _state(container)
-        log.forward()
-        tail = clean_log(container.logs())[-LOG_TAIL_CHARS:]
-    except ENGINE_ERRORS as error:
-        raise engine_failed(f"running {job.image}", error) from error
-    applied = {name: container.attrs["HostConfig"].get(name) for name in requested}
-    return ContainerRun(
-        image_id=image_id,
-        exit_code=int(state["ExitCode"]),
-        seconds=seconds,
-        oom=bool(state["OOMKilled"]),
-        timed_out=timed_out,
-        too_much_output=too_much_output,
-        log_tail=tail,
+    """Read the options back, and only if they hold, run the container to its end."""
+    applied = engine.applied(container)
+    missing = not_applied(options, applied)
+    watch = _Watch(engine, container, options, facts, timing)
+    run = ContainerRun(
+        image_id=options.image,
+        exit_code=0,
+        seconds=0.0,
+        oom=False,
+        limit=None,
+        log="",
+        log_bytes=0,
+        output=Usage(0, 0, hidden=False),
         applied=applied,
-        not_applied=tuple(
-            name for name in requested if _stated(applied[name]) != _stated(requested[name])
-        ),
+        not_applied=missing,
+        not_enforced={},
+    )
+    if missing:
+        return run
+    with Log(engine.log(container), options.log_bytes) as log:
+        begun = time.monotonic()
+        engine.start(container)
+        watch.started(begun)
+        while not watch.ended() and not watch.limit_passed(log):
+            _forward(log, on_log)
+            time.sleep(timing.poll_s)
+        seconds = time.monotonic() - begun
+        _end(watch, timing)
+    _forward(log, on_log)
+    watch.look_once_more(log)
+    state = engine.state(container)
+    return replace(
+        run,
+        exit_code=state.exit_code,
+        seconds=seconds,
+        oom=state.oom or watch.limit == "OUT_OF_MEMORY",
+        limit=watch.limit,
+        log=log.text(),
+        log_bytes=log.total_bytes,
+        output=watch.output,
+        not_enforced=watch.not_enforced,
     )
 
 
-def _stated(value: Any) -> Any:
-    """A value without its empty and false members, which an engine may leave out of its answer."""
-    if isinstance(value, dict):
-        return {name: _stated(item) for name, item in value.items() if item}
-    if isinstance(value, list):
-        return [_stated(item) for item in value]
-    return value
+def _forward(log: Log, on_log: LogSink | None) -> None:
+    fresh = log.fresh()
+    if fresh and on_log is not None:
+        on_log(fresh)
 
 
-def _state(container: Any) -> dict[str, Any]:
-    """The engine's word on the container; an engine that is busy is asked again."""
-    for attempt in range(ENGINE_RETRIES):
-        try:
-            container.reload()
-            break
-        except ENGINE_ERRORS:
-            if attempt == ENGINE_RETRIES - 1:
-                raise
-    state: dict[str, Any] = container.attrs["State"]
-    return state
+def _end(watch: _Watch, timing: Timing) -> None:
+    """SIGTERM, some time, SIGKILL: the first process takes all others of its namespace with it.
 
-
-class _Log:
-    """Hands on what is new on the container's stderr; the engine's own cap bounds each look."""
-
-    def __init__(self, container: Any, sink: LogSink | None) -> None:
-        self._container = container
-        self._sink = sink
-        self._seen = 0
-
-    def forward(self) -> None:
-        if self._sink is None:
+    Raises:
+        ContractError: ENGINE_FAILED, when the container does not die.
+    """
+    if watch.ended():
+        return
+    watch.kill("SIGTERM")
+    grace = time.monotonic() + timing.grace_s
+    while time.monotonic() < grace and not watch.output_passed():
+        if watch.ended():
             return
-        raw = self._container.logs(stdout=False, stderr=True)
-        # Shorter than before: the engine has begun the log anew at its size limit.
-        fresh = raw[self._seen :] if len(raw) >= self._seen else raw
-        self._seen = len(raw)
-        if fresh:
-            self._sink(clean_log(fresh))
+        time.sleep(min(timing.poll_s, timing.grace_s))
+    watch.kill("SIGKILL")
+    patience = time.monotonic() + timing.dead_s
+    while not watch.ended():
+        if time.monotonic() > patience:
+            raise refuse(
+                "ENGINE_FAILED",
+                "ending a container",
+                expected=f"a dead container {timing.dead_s:g} s after SIGKILL",
+                found="the engine says that it runs",
+                hint="see the engine's log; a process that waits for a device cannot be killed",
+            )
+        time.sleep(timing.poll_s)
 
 
-def clean_log(raw: bytes) -> str:
-    """Text of a log, without control characters other than tab and newline."""
-    return CONTROL_CHARACTERS.sub("", raw.decode("utf-8", "replace"))
+class _Watch:
+    """Looks at a running container, and remembers which limit it passed first."""
 
+    def __init__(
+        self,
+        engine: Engine,
+        container: str,
+        options: ContainerOptions,
+        facts: EngineFacts,
+        timing: Timing,
+    ) -> None:
+        self._engine, self._container = engine, container
+        self._folder, self._limits = options.output, options.limits
+        self._sample_s = options.limits.sample_wall_s + timing.sample_slack_s
+        self._not_held = facts.not_held(options.runtime)
+        self._from_outside = bool(self._not_held) and facts.local
+        self._seen = False
+        self._pid = 0
+        self._lines = 0
+        self._begun = self._last_line = 0.0
+        self.output = Usage(0, 0, hidden=False)
+        self.limit: str | None = None
 
-def _bytes_in(folder: Path) -> int:
-    """Bytes of all files below a folder, links not followed."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(root) / name).lstat().st_size
-            except FileNotFoundError:  # removed since it was listed
-                continue
-    return total
+    @property
+    def not_enforced(self) -> dict[str, str]:
+        """What was done about each limit that no kernel holds."""
+        counted = {"memory", "pids"} if self._seen else set()
+        return {
+            name: "counted from outside, look by look" if name in counted else "not held"
+            for name in self._not_held
+        }
+
+    def started(self, when: float) -> None:
+        """The container has been started."""
+        self._begun = self._last_line = when
+
+    def ended(self) -> bool:
+        """Whether the container is dead."""
+        state = self._engine.state(self._container)
+        self._pid = state.pid
+        return state.ended
+
+    def kill(self, name: str) -> None:
+        """Send a signal."""
+        self._engine.kill(self._container, name)
+
+    def limit_passed(self, log: Log) -> bool:
+        """Whether the run must be stopped."""
+        now = time.monotonic()
+        if now - self._begun > self._limits.wall_s:
+            self.limit = "RUN_TIMEOUT"
+        else:
+            self.limit = (
+                self._written_too_much(log) or self._sample_passed(now) or self._used_too_much()
+            )
+        return self.limit is not None
+
+    def look_once_more(self, log: Log) -> None:
+        """A run that ends between two looks is judged like any other."""
+        self.limit = self.limit or self._written_too_much(log)
+
+    def output_passed(self) -> bool:
+        """Whether more lies in /output than may."""
+        return self._output_code() is not None
+
+    def _written_too_much(self, log: Log) -> str | None:
+        return "LOG_FLOOD" if log.flooded else self._output_code()
+
+    def _output_code(self) -> str | None:
+        self.output = usage(self._folder, most_files=self._limits.output_files)
+        if self.output.files > self._limits.output_files:
+            return "OUTPUT_TOO_MANY_FILES"
+        if self.output.bytes > self._limits.output_mib * MIB:
+            return "OUTPUT_TOO_LARGE"
+        return "OUTPUT_HIDDEN" if self.output.hidden else None
+
+    def _sample_passed(self, now: float) -> str | None:
+        """Whether one sample takes longer than it may.
+
+        Between two lines of the progress file lies one sample, or less than one where several are
+        worked on at a time. Before the first line there is also the set-up, which has no limit of
+        its own, so the watch begins with the first line. Who writes false lines is still held by
+        the limit of the run; who writes none, by that alone.
+        """
+        lines = read_start(self._folder, PROGRESS_NAME, PROGRESS_BYTES).count(b"\n")
+        if lines != self._lines:
+            self._lines, self._last_line = lines, now
+        return "SAMPLE_TIMEOUT" if lines and now - self._last_line > self._sample_s else None
+
+    def _used_too_much(self) -> str | None:
+        seen = outside.look(self._pid) if self._from_outside and self._pid else None
+        if seen is None:
+            return None
+        self._seen = True
+        if seen.memory_bytes > self._limits.memory_mib * MIB:
+            return "OUT_OF_MEMORY"
+        return "TOO_MANY_PROCESSES" if seen.processes > self._limits.pids else None
 
 
 def _collect(
@@ -295,71 +441,100 @@ def _collect(
     """Copy the expected files out; a link, a pipe or an oversized file is refused, not followed."""
     copied, refused = [], []
     for name in OUTPUT_FILES:
+        (target / name).unlink(missing_ok=True)
         try:
-            handle = os.open(source / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            instead = copy_out(source / name, target / name, limits.output_mib * MIB)
         except FileNotFoundError:
             continue
-        except OSError as error:
-            refused.append(_not_taken(name, error.strerror or str(error)))
-            continue
-        try:
-            info = os.fstat(handle)
-            if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
-                refused.append(_not_taken(name, "a link, a pipe or another special file"))
-            elif info.st_size > limits.output_mib * MIB:
-                refused.append(_not_taken(name, f"{info.st_size} bytes"))
-            else:
-                temporary = target / f".{name}.tmp"
-                with open(handle, "rb", closefd=False) as stream, temporary.open("wb") as copy:
-                    shutil.copyfileobj(stream, copy)
-                copied.append(temporary.replace(target / name))
-        finally:
-            os.close(handle)
+        if instead is None:
+            copied.append(target / name)
+        else:
+            refused.append(
+                finding(
+                    "RESULT_NOT_REGULAR",
+                    f"/output/{name}",
+                    expected="a regular file, readable by all, within the output limit",
+                    found=instead,
+                    hint="write the file itself to /output; stem4d's own writer does",
+                )
+            )
     return tuple(copied), tuple(refused)
 
 
-def _not_taken(name: str, found: str) -> Finding:
-    return finding(
-        "RESULT_MALFORMED",
-        f"/output/{name}",
-        expected="a regular file, readable by all, within the output limit",
-        found=found,
-        hint="write the file itself to /output; stem4d's own writer does",
-    )
-
-
-def _judge(run: ContainerRun, limits: ResourceLimits) -> Iterator[Finding]:
+def _judge(run: ContainerRun, limits: ResourceLimits, read_exit: ExitReading) -> Iterator[Finding]:
     """What went wrong, if anything: a limit first, else what the container says of itself."""
-    if run.timed_out:
+    if run.not_applied:
         yield finding(
-            "RUN_TIMEOUT",
+            "PROTECTION_MISSING",
             "container",
-            expected=f"an end within {limits.wall_s:g} s",
-            found=f"still running; stopped after {run.seconds:.0f} s",
-            hint="fewer iterations; samples that were finished in time are kept",
+            expected="the options that were asked for",
+            found="the engine reports others for " + ", ".join(run.not_applied),
+            hint="use an engine that applies them; the container was not started",
         )
-    elif run.too_much_output:
-        yield finding(
-            "OUTPUT_TOO_LARGE",
-            "/output",
-            expected=f"at most {limits.output_mib} MiB",
-            found="more; the run was stopped",
-            hint="write result.h5 and progress.jsonl only, and scratch files to /tmp",
-        )
+    elif run.limit is not None:
+        yield _limit_finding(run.limit, run, limits)
     elif run.oom and run.exit_code != 0:
-        yield finding(
-            "OUT_OF_MEMORY",
-            "container",
-            expected=f"at most {limits.memory_mib} MiB, /tmp included",
-            found="killed by the kernel for memory",
-            hint="work in smaller batches, free what is no longer needed, keep less in /tmp",
-        )
+        yield _limit_finding("OUT_OF_MEMORY", run, limits)
     elif run.exit_code != 0:
         last = "\n            ".join(run.log_tail.strip().splitlines()[-LOG_LINES_SHOWN:])
         yield finding(
-            CODE_OF_EXIT.get(run.exit_code, "ALGORITHM_FAILED"),
+            read_exit(run.exit_code),
             "container",
             expected="exit code 0",
             found=f"exit code {run.exit_code}; the log ends:\n            {last or '(no output)'}",
             hint="mend what the log names; `stem4d run` does the same outside the container",
         )
+
+
+def _limit_finding(code: str, run: ContainerRun, limits: ResourceLimits) -> Finding:
+    where, expected, found, hint = {
+        "RUN_TIMEOUT": (
+            "container",
+            f"an end within {limits.wall_s:g} s",
+            f"still running; stopped after {run.seconds:.0f} s",
+            "fewer iterations; samples that were finished in time are kept",
+        ),
+        "SAMPLE_TIMEOUT": (
+            "container",
+            f"a sample every {limits.sample_wall_s:g} s",
+            "no further line in progress.jsonl for longer than that; the run was stopped",
+            "stop in time for `sample.deadline`; samples that were finished are kept",
+        ),
+        "OUT_OF_MEMORY": (
+            "container",
+            f"at most {limits.memory_mib} MiB, /tmp included",
+            "a process was killed for memory",
+            "work in smaller batches, free what is no longer needed, keep less in /tmp",
+        ),
+        "TOO_MANY_PROCESSES": (
+            "container",
+            f"at most {limits.pids} processes",
+            "more",
+            "start fewer processes",
+        ),
+        "OUTPUT_TOO_LARGE": (
+            "/output",
+            f"at most {limits.output_mib} MiB",
+            "more",
+            "write result.h5 and progress.jsonl only, and scratch files to /tmp",
+        ),
+        "OUTPUT_TOO_MANY_FILES": (
+            "/output",
+            f"at most {limits.output_files} files and folders",
+            "more",
+            "write result.h5 and progress.jsonl only, and scratch files to /tmp",
+        ),
+        "OUTPUT_HIDDEN": (
+            "/output",
+            "folders that can be looked into",
+            "one that cannot",
+            "write result.h5 and progress.jsonl only, and scratch files to /tmp",
+        ),
+        "LOG_FLOOD": (
+            "container",
+            f"a log of about {limits.log_mib:g} MiB",
+            f"{run.log_bytes / MIB:.0f} MiB",
+            "write less to stdout and stderr",
+        ),
+    }[code]
+    return finding(code, where, expected=expected, found=found, hint=hint)

@@ -10,9 +10,10 @@ from typing import Literal, Protocol
 from algorithms.registry import DEFAULT_ALGORITHM
 from runner.container.run import RunOptions, run_challenge
 from runner.files.result import RESULT_NAME
-from runner.harness.engine import connect, find_image
+from runner.harness.docker_engine import connect
+from runner.harness.log import LogSink
 from runner.harness.options import Job
-from runner.harness.sandbox import LogSink, run_container
+from runner.harness.sandbox import run_container
 from schemas.findings import ContractError, Finding
 from schemas.limits import ResourceLimits
 
@@ -70,7 +71,8 @@ class ContainerBackend:
     def run(self, challenge: Path, output: Path, *, algorithm: str | None, seed: int) -> Execution:
         """Run the image on a challenge file."""
         job = Job(self.image, challenge, output, self.limits, algorithm, seed)
-        run = run_container(job, on_log=self.on_log)
+        with connect() as engine:
+            run = run_container(engine, job, on_log=self.on_log)
         result = output / RESULT_NAME
         return Execution(result if result in run.outputs else None, run.seconds, run.findings)
 
@@ -103,8 +105,8 @@ class ProcessBackend:
 def image_or_reason(image: str) -> str | None:
     """Why `image` cannot be run here, in one line; None when it can."""
     try:
-        with connect() as client:
-            find_image(client, image)
+        with connect() as engine:
+            engine.image(image)
     except ContractError as error:
         first = error.findings[0]
         return f"{first.code}: {first.found}"

@@ -101,7 +101,7 @@ class ResultSummary(Record):
     seed: int
     input_sha256: str
     parameters: dict[str, JsonValue]
-    run_info: RunInfo
+    run_info: RunInfo | None
     samples: tuple[AnswerSummary, ...]
 
 
@@ -212,8 +212,10 @@ def probe_diameter_A(operator: IdealOperator) -> float:
 def _result(path: Path, file: h5py.File) -> ResultSummary:
     codes = {"missing": "RESULT_MISSING_ITEM", "malformed": "RESULT_MALFORMED"}
     attrs = hdf5.attributes_as(file, ResultAttrs, **codes)
-    provenance = hdf5.json_attribute(file, "provenance", Provenance, **codes)
-    run_info = hdf5.json_attribute(file, "run_info", RunInfo, **codes)
+    provenance = hdf5.json_attribute(file, "provenance", Provenance, **codes, loose="RESULT_JSON")
+    run_info = None
+    if "run_info" in file.attrs:
+        run_info = hdf5.json_attribute(file, "run_info", RunInfo, **codes, loose="RESULT_JSON")
     return ResultSummary(
         path=str(path),
         bytes=path.stat().st_size,
@@ -229,7 +231,7 @@ def _result(path: Path, file: h5py.File) -> ResultSummary:
     )
 
 
-def _answer(group: h5py.Group, run_info: RunInfo) -> AnswerSummary:
+def _answer(group: h5py.Group, run_info: RunInfo | None) -> AnswerSummary:
     if not isinstance(group, h5py.Group) or not isinstance(group.get("x_hat"), h5py.Dataset):
         raise refuse(
             "RESULT_MISSING_ITEM",
@@ -246,9 +248,10 @@ def _answer(group: h5py.Group, run_info: RunInfo) -> AnswerSummary:
         "corrected_spec",
         SpecValues,
         missing="RESULT_MISSING_ITEM",
+        loose="RESULT_JSON",
         malformed="RESULT_MALFORMED",
     )
-    run = run_info.samples.get(Path(group.name).name)
+    run = None if run_info is None else run_info.samples.get(Path(group.name).name)
     return AnswerSummary(
         name=Path(group.name).name,
         shape=values.shape,

@@ -14,6 +14,7 @@ from runner.files.challenge import Challenge, ChallengeSample, open_challenge
 from runner.files.result import ResultFile, SampleResult, read_result
 from runner.scoring import metrics
 from runner.scoring.formulas import track_score
+from schemas.base import printable
 from schemas.challenge import Track
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.score import SampleScore, ScoreCard
@@ -67,7 +68,7 @@ def score_result(result_path: Path, truth_path: Path, track: Track | None = None
         return ScoreCard(
             tier=file.attrs.tier,
             track=chosen,
-            algorithm=result.provenance.algorithm,
+            algorithm=printable(result.provenance.algorithm),
             score=sum(entry.score for entry in scores) / len(scores),
             psnr_db=_mean(entry.psnr_db for entry in scores),
             ssim=_mean(entry.ssim for entry in scores),
@@ -170,13 +171,14 @@ def _nothing_to_score(path: Path, file: Challenge) -> Finding:
 
 
 def _seconds(result: ResultFile, name: str) -> float | None:
-    run = result.run_info.samples.get(name)
+    run = None if result.run_info is None else result.run_info.samples.get(name)
     return None if run is None else run.seconds
 
 
-def _run_seconds(result: ResultFile) -> float:
-    """Set-up and samples together [s], as the run itself measured them."""
-    return result.run_info.setup_seconds + sum(r.seconds for r in result.run_info.samples.values())
+def _run_seconds(result: ResultFile) -> float | None:
+    """Set-up and samples together [s], as the run itself measured them, where the file tells."""
+    run = result.run_info
+    return None if run is None else run.setup_seconds + sum(s.seconds for s in run.samples.values())
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

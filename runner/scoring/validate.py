@@ -7,9 +7,10 @@ from pathlib import Path
 
 from runner.files.challenge import open_challenge
 from runner.files.hdf5 import sha256_of
-from runner.files.result import ResultFile, read_result
+from runner.files.result import ResultFile, read_result, run_info_missing, too_large
 from runner.tiers.strip import strip
 from schemas.findings import Finding, finding
+from schemas.result import MAX_RESULT_BYTES
 
 
 def validate_result(
@@ -24,6 +25,8 @@ def validate_result(
         ContractError: the challenge file itself cannot be read.
     """
     with open_challenge(challenge_path) as challenge:
+        if result_path.is_file() and (size := result_path.stat().st_size) > MAX_RESULT_BYTES:
+            return None, (too_large(result_path.name, size),)
         result, findings = read_result(result_path, challenge)
     if result is not None and not _made_from(result.provenance.input_sha256, challenge_path):
         other = finding(
@@ -34,6 +37,8 @@ def validate_result(
             hint="run the algorithm on this challenge file, or validate against the one it ran on",
         )
         findings = (other, *findings)
+    if result is not None and result.run_info is None:
+        findings = (run_info_missing(result_path.name), *findings)
     return result, findings
 
 

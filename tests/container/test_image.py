@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner.harness.engine import connect
+from runner.harness.docker_engine import connect
 from schemas.base import CONTRACT_VERSION
 from schemas.version import __version__
 
@@ -18,8 +18,8 @@ ORGANISERS_ROOMS = ("cli", "harness", "report", "scoring", "tiers")
 
 @pytest.fixture(scope="module")
 def config(image: str) -> dict[str, Any]:
-    with connect() as client:
-        attrs: dict[str, Any] = client.images.get(image).attrs
+    with connect() as engine:
+        attrs: dict[str, Any] = engine.client.images.get(image).attrs
     return attrs
 
 

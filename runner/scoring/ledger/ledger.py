@@ -1,6 +1,6 @@
 """What may happen to a submission, each as one transaction.
 
-    queued -> running -> scored | rejected          the submission's own verdict
+    queued -> running -> scored | refused           the submission's own verdict
                       -> queued                     the attempt was given back, or its worker died
                       -> abandoned                  given back too often: not the submission's fault
 
@@ -12,27 +12,19 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import JsonValue
 from sqlalchemy import Connection, Engine, Update, and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from runner.scoring.ledger import tables
 from runner.scoring.ledger.database import open_database
-from runner.scoring.ledger.queries import Reader, stages_of
+from runner.scoring.ledger.queries import Reader
 from schemas.base import json_text
+from schemas.evaluation import PreflightFacts, Stage, StageRecord, State, Verdict
 from schemas.findings import Finding, finding, refuse
-from schemas.ledger import (
-    AttemptState,
-    Entry,
-    Stage,
-    StageName,
-    Submission,
-    SubmissionState,
-    Verdict,
-)
+from schemas.ledger import AttemptState, Entry, Submission, SubmissionState
 
 LEASE_S = 60.0
 """How long a claim holds without a sign of life [s]; a worker gives one every third of it."""
@@ -56,17 +48,13 @@ class Claim:
         submission: its id.
         attempt: number of this try, from 1.
         entry: what was submitted.
-        nonce: token that the result must carry.
-        image_digest: what the image resolved to in an earlier try, or None.
-        stages: stages that earlier tries finished.
+        image: what to run: what the image's name resolved to, once it was, or the name.
     """
 
     submission: str
     attempt: int
     entry: Entry
-    nonce: str
-    image_digest: str | None
-    stages: Mapping[StageName, Stage]
+    image: str
 
 
 @dataclass(frozen=True)
@@ -150,7 +138,7 @@ class Ledger(Reader):
             row = connection.execute(oldest).one_or_none()
             if row is None:
                 return None
-            now, attempt, nonce = self.clock(), row.attempt + 1, secrets.token_hex(16)
+            now, attempt = self.clock(), row.attempt + 1
             connection.execute(
                 update(tables.submissions)
                 .where(tables.submissions.c.id == row.id)
@@ -162,15 +150,13 @@ class Ledger(Reader):
                     number=attempt,
                     state=AttemptState.RUNNING,
                     worker=worker,
-                    nonce=nonce,
                     started=now,
                     lease_until=now + lease_s,
                 )
             )
             self._event(connection, row.id, attempt, "claimed", worker)
-            stages = {stage.name: stage for stage in stages_of(connection, row.id)}
         entry = Entry.model_validate_json(row.entry)
-        return Claim(row.id, attempt, entry, nonce, row.image_digest, stages)
+        return Claim(row.id, attempt, entry, row.image_digest or entry.image)
 
     def beat(self, claim: Claim, *, lease_s: float = LEASE_S) -> None:
         """A sign of life: the lease begins anew.
@@ -182,65 +168,49 @@ class Ledger(Reader):
             self._hold(connection, claim)
             connection.execute(_attempt_of(claim).values(lease_until=self.clock() + lease_s))
 
-    def pin_image(self, claim: Claim, digest: str) -> None:
-        """What the image's name resolved to; only the first word on it counts.
-
-        Raises:
-            ClaimLostError: the submission is no longer this worker's.
-        """
-        with self.engine.begin() as connection:
-            self._hold(connection, claim)
-            connection.execute(
-                update(tables.submissions)
-                .where(
-                    tables.submissions.c.id == claim.submission,
-                    tables.submissions.c.image_digest.is_(None),
-                )
-                .values(image_digest=digest)
-            )
-
-    def record(
-        self,
-        claim: Claim,
-        name: StageName,
-        record: Mapping[str, JsonValue],
-        *,
-        seconds: float,
-    ) -> None:
+    def record(self, claim: Claim, record: StageRecord) -> None:
         """A stage is finished; a later try of it, after its files were lost, takes its place.
 
+        What the image's name resolved to is kept from the first pre-flight on.
+
         Raises:
             ClaimLostError: the submission is no longer this worker's.
         """
-        key = and_(tables.stages.c.submission == claim.submission, tables.stages.c.name == name)
+        key = and_(
+            tables.stages.c.submission == claim.submission, tables.stages.c.key == record.key
+        )
         with self.engine.begin() as connection:
             self._hold(connection, claim)
             connection.execute(tables.stages.delete().where(key))
             connection.execute(
                 insert(tables.stages).values(
                     submission=claim.submission,
-                    name=name,
-                    attempt=claim.attempt,
-                    seconds=seconds,
-                    record=json_text(dict(record)),
+                    key=record.key,
+                    place=list(Stage).index(record.stage) + len(Stage) * record.run,
+                    record=record.model_dump_json(),
                 )
             )
-            self._event(connection, claim.submission, claim.attempt, f"{name} done")
+            if isinstance(record.facts, PreflightFacts):
+                self._pin_image(connection, claim, record.facts.image_id)
+            self._event(connection, claim.submission, claim.attempt, f"{record.key} done")
 
-    def finish(self, claim: Claim, verdict: Verdict, findings: Sequence[Finding] = ()) -> None:
+    def finish(self, claim: Claim, verdict: Verdict) -> None:
         """The verdict: the submission's last change, and with it the charge, if there is one.
+
+        A fault of ours is no verdict: the submission is queued again, uncharged.
 
         Raises:
             ClaimLostError: the submission is no longer this worker's.
-            ValueError: `verdict` is none.
         """
-        if not verdict.state.is_final:
-            raise ValueError(f"{verdict.state} is no verdict")
+        if verdict.state is State.FAULT:
+            self.give_back(claim, verdict.findings)
+            return
         with self.engine.begin() as connection:
             self._hold(connection, claim)
-            self._findings(connection, claim.submission, claim.attempt, findings)
             self._end_attempt(connection, claim.submission, claim.attempt, AttemptState.DONE)
-            self._decide(connection, claim.submission, claim.attempt, verdict)
+            self._decide(
+                connection, claim.submission, claim.attempt, SubmissionState(verdict.state), verdict
+            )
 
     def give_back(self, claim: Claim, findings: Sequence[Finding]) -> None:
         """The attempt failed, and not by the submission's fault: it is queued again, uncharged.
@@ -299,29 +269,40 @@ class Ledger(Reader):
                 pass  # another one made it at this very moment
         connection.execute(known.with_for_update()).one()
 
+    def _pin_image(self, connection: Connection, claim: Claim, image_id: str) -> None:
+        table = tables.submissions
+        connection.execute(
+            update(table)
+            .where(table.c.id == claim.submission, table.c.image_digest.is_(None))
+            .values(image_digest=image_id)
+        )
+
     def _queue_again(self, connection: Connection, submission: str, attempt: int) -> None:
         if attempt >= self.most_tries:
             self._findings(connection, submission, attempt, [_too_many(attempt)])
-            verdict = Verdict(state=SubmissionState.ABANDONED, charged=False)
-            self._decide(connection, submission, attempt, verdict)
+            self._decide(connection, submission, attempt, SubmissionState.ABANDONED, None)
             return
         self._set_state(connection, submission, SubmissionState.QUEUED)
         self._event(connection, submission, attempt, "queued again")
 
     def _decide(
-        self, connection: Connection, submission: str, attempt: int, verdict: Verdict
+        self,
+        connection: Connection,
+        submission: str,
+        attempt: int,
+        state: SubmissionState,
+        verdict: Verdict | None,
     ) -> None:
+        charged = verdict is not None and verdict.counts_against_quota
         connection.execute(
             insert(tables.verdicts).values(
                 submission=submission,
-                verdict=json_text(verdict),
-                charged=verdict.charged,
-                score=verdict.card.score if verdict.card else None,
+                verdict=verdict.model_dump_json() if verdict else None,
+                charged=charged,
             )
         )
-        self._set_state(connection, submission, verdict.state)
-        charge = "charged" if verdict.charged else "not charged"
-        self._event(connection, submission, attempt, verdict.state, charge)
+        self._set_state(connection, submission, state)
+        self._event(connection, submission, attempt, state, "charged" if charged else "not charged")
 
     def _set_state(self, connection: Connection, submission: str, state: SubmissionState) -> None:
         connection.execute(
@@ -357,7 +338,7 @@ class Ledger(Reader):
                     submission=submission,
                     attempt=attempt,
                     place=place + offset,
-                    finding=json_text(item),
+                    finding=item.model_dump_json(),
                 )
             )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +10,9 @@ from sqlalchemy import Connection, Engine, Row, select
 
 from runner.scoring.ledger import tables
 from schemas.challenge import Tier
+from schemas.evaluation import StageRecord, Verdict
 from schemas.findings import Finding, refuse
-from schemas.ledger import (
-    Attempt,
-    Entry,
-    Event,
-    Stage,
-    StageName,
-    Submission,
-    SubmissionState,
-    Verdict,
-)
+from schemas.ledger import Attempt, Entry, Event, Submission, SubmissionState
 from schemas.score import ScoreCard
 
 
@@ -106,21 +97,8 @@ def leaderboard_cards(submissions: Sequence[Submission]) -> Iterator[ScoreCard]:
     yield from best.values()
 
 
-def stages_of(connection: Connection, submission: str) -> tuple[Stage, ...]:
-    """The finished stages of a submission, in the order in which they were finished."""
-    query = select(tables.stages).where(tables.stages.c.submission == submission)
-    return tuple(
-        Stage(
-            name=StageName(row.name),
-            attempt=row.attempt,
-            seconds=row.seconds,
-            record=json.loads(row.record),
-        )
-        for row in connection.execute(query.order_by(tables.stages.c.attempt))
-    )
-
-
 def _submission(connection: Connection, row: Row[Any]) -> Submission:
+    verdict, charged = _verdict(connection, row.id)
     return Submission(
         id=row.id,
         entry=Entry.model_validate_json(row.entry),
@@ -128,10 +106,10 @@ def _submission(connection: Connection, row: Row[Any]) -> Submission:
         image_digest=row.image_digest,
         created=row.created,
         updated=row.updated,
+        charged=charged,
         attempts=_attempts(connection, row.id),
-        stages=stages_of(connection, row.id),
-        findings=_findings(connection, row.id),
-        verdict=_verdict(connection, row.id),
+        stages=_stages(connection, row.id),
+        verdict=verdict,
     )
 
 
@@ -143,22 +121,32 @@ def _attempts(connection: Connection, submission: str) -> tuple[Attempt, ...]:
             number=row.number,
             state=row.state,
             worker=row.worker,
-            nonce=row.nonce,
             started=row.started,
             ended=row.ended,
+            findings=_findings(connection, submission, row.number),
         )
-        for row in connection.execute(query)
+        for row in connection.execute(query).all()
     )
 
 
-def _findings(connection: Connection, submission: str) -> tuple[Finding, ...]:
+def _stages(connection: Connection, submission: str) -> tuple[StageRecord, ...]:
+    table = tables.stages
+    query = select(table.c.record).where(table.c.submission == submission).order_by(table.c.place)
+    return tuple(StageRecord.model_validate_json(text) for text in connection.scalars(query))
+
+
+def _findings(connection: Connection, submission: str, attempt: int) -> tuple[Finding, ...]:
     table = tables.findings
-    query = select(table.c.finding).where(table.c.submission == submission)
-    query = query.order_by(table.c.attempt, table.c.place)
+    query = select(table.c.finding).order_by(table.c.place)
+    query = query.where(table.c.submission == submission, table.c.attempt == attempt)
     return tuple(Finding.model_validate_json(text) for text in connection.scalars(query))
 
 
-def _verdict(connection: Connection, submission: str) -> Verdict | None:
+def _verdict(connection: Connection, submission: str) -> tuple[Verdict | None, bool]:
     table = tables.verdicts
-    text = connection.scalar(select(table.c.verdict).where(table.c.submission == submission))
-    return None if text is None else Verdict.model_validate_json(text)
+    query = select(table).where(table.c.submission == submission)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None, False
+    verdict = None if row.verdict is None else Verdict.model_validate_json(row.verdict)
+    return verdict, bool(row.charged)

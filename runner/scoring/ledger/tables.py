@@ -52,7 +52,6 @@ attempts = Table(
     Column("number", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("worker", String(512), nullable=False),
-    Column("nonce", String(128), nullable=False),
     Column("started", Float, nullable=False),
     Column("ended", Float),
     Column("lease_until", Float, nullable=False),
@@ -63,11 +62,10 @@ stages = Table(
     "stages",
     metadata,
     Column("submission", ForeignKey("submissions.id"), nullable=False),
-    Column("name", String(16), nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("seconds", Float, nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("place", Integer, nullable=False),
     Column("record", Text, nullable=False),
-    PrimaryKeyConstraint("submission", "name"),
+    PrimaryKeyConstraint("submission", "key"),
 )
 
 findings = Table(
@@ -84,9 +82,8 @@ verdicts = Table(
     "verdicts",
     metadata,
     Column("submission", ForeignKey("submissions.id"), primary_key=True),
-    Column("verdict", Text, nullable=False),
+    Column("verdict", Text),
     Column("charged", Boolean, nullable=False),
-    Column("score", Float),
 )
 """The primary key is the promise: one verdict a submission, and no more than one charge."""
 

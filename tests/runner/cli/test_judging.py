@@ -57,6 +57,19 @@ def test_a_result_of_another_file_is_refused(
     assert "RESULT_OTHER_INPUT" in done.err
 
 
+def test_a_result_tells_what_it_cost(stem4d, small_challenge, result) -> None:
+    """Only the canonical rewrite leaves run_info out; that one is scored all the same."""
+    with h5py.File(result, "a") as file:
+        del file.attrs["run_info"]
+    done = stem4d("validate", result, "--against", small_challenge.path)
+    assert done.code == 3
+    assert "RESULT_MISSING_ITEM" in done.err
+    card = stem4d("score", result, "--truth", small_challenge.path, "--json").json()
+    assert card["seconds"] is None
+    assert card["samples"][0]["seconds"] is None
+    assert "not told" in stem4d("inspect", result).out
+
+
 def test_every_fault_is_reported_at_once(stem4d, small_challenge, result) -> None:
     with h5py.File(result, "a") as file:
         file["sample_00/x_hat"][0, 0] = np.inf

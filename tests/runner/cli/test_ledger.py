@@ -9,21 +9,23 @@ import pytest
 
 from runner.scoring.ledger import Ledger
 from schemas.challenge import Tier
-from schemas.ledger import StageName, Submission, SubmissionState
-from tests.runner.scoring.ledger.entries import REJECTED, claimed, entry, fault, scored
+from schemas.evaluation import Stage, State
+from schemas.ledger import Submission, SubmissionState
+from tests.runner.scoring.ledger.entries import claimed, entry, fault, scored, stage, verdict
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """A ledger with one submission scored, one rejected, one waiting."""
+    """A ledger with one submission scored, one refused, one waiting."""
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     books = Ledger.open(url)
     for name in ("ada", "bob", "eve"):
         books.submit(entry(name, method=f"{name}'s"))
     first = claimed(books)
-    books.record(first, StageName.RUN, {"seconds": 2.0}, seconds=2.5)
+    books.record(first, stage(Stage.RUN, 1))
     books.finish(first, scored(0.625))
-    books.finish(claimed(books), REJECTED, [fault("RUN_TIMEOUT")])
+    late = verdict(State.REFUSED, findings=[fault("RUN_TIMEOUT")])
+    books.finish(claimed(books), late)
     books.engine.dispose()
     return url
 
@@ -35,20 +37,20 @@ def test_list(stem4d, url: str) -> None:
     found = stem4d("ledger", "list", "--ledger", url, "--json").json()["submissions"]
     assert [(s["participant"], s["state"], s["score"]) for s in found] == [
         ("ada", "scored", 0.625),
-        ("bob", "rejected", None),
+        ("bob", "refused", None),
         ("eve", "queued", None),
     ]
-    only = stem4d("ledger", "list", "--ledger", url, "--state", "rejected", "--json").json()
+    only = stem4d("ledger", "list", "--ledger", url, "--state", "refused", "--json").json()
     assert [s["participant"] for s in only["submissions"]] == ["bob"]
 
 
 def test_show(stem4d, url: str) -> None:
-    rejected = Ledger.open(url).submissions(states=[SubmissionState.REJECTED])[0]
-    done = stem4d("ledger", "show", rejected.id, "--ledger", url)
-    for word in ("bob", "RUN_TIMEOUT", "claimed", "rejected", "yes"):
+    refused = Ledger.open(url).submissions(states=[SubmissionState.REFUSED])[0]
+    done = stem4d("ledger", "show", refused.id, "--ledger", url)
+    for word in ("bob", "RUN_TIMEOUT", "claimed", "refused", "yes"):
         assert word in done.out
-    told = stem4d("ledger", "show", rejected.id, "--ledger", url, "--json").out
-    assert Submission.model_validate_json(told) == rejected
+    told = stem4d("ledger", "show", refused.id, "--ledger", url, "--json").out
+    assert Submission.model_validate_json(told) == refused
     unknown = stem4d("ledger", "show", "000000000000", "--ledger", url)
     assert unknown.code == 2
     assert "SUBMISSION_UNKNOWN" in unknown.err

@@ -85,8 +85,8 @@ def write_whole(path: Path, samples: dict[str, SampleResult]) -> ResultFile:
     with h5py.File(path) as file:
         return ResultFile(
             attributes_as(file, ResultAttrs, **codes),
-            json_attribute(file, "provenance", Provenance, **codes),
-            json_attribute(file, "run_info", RunInfo, **codes),
+            json_attribute(file, "provenance", Provenance, **codes, loose="INTERNAL"),
+            json_attribute(file, "run_info", RunInfo, **codes, loose="INTERNAL"),
             samples,
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.harness.engine import connect
+from runner.harness.docker_engine import connect
 from runner.harness.options import Job
 from schemas.limits import ResourceLimits
 
@@ -28,12 +28,12 @@ def make_job(image: str, tmp_path: Path) -> Iterator[MakeJob]:
 
     def make(*command: str, limits: ResourceLimits = SMALL, **more: object) -> Job:
         dockerfile = f"FROM {image}\nENTRYPOINT {json.dumps(command)}\n".encode()
-        with connect() as client:
-            made, _ = client.images.build(fileobj=io.BytesIO(dockerfile), rm=True)
+        with connect() as engine:
+            made, _ = engine.client.images.build(fileobj=io.BytesIO(dockerfile), rm=True)
         built.append(made.id)
         return Job(made.id, challenge, tmp_path / "out", limits, **more)  # type: ignore[arg-type]
 
     yield make
-    with connect() as client:
+    with connect() as engine:
         for identifier in set(built):
-            client.images.remove(identifier, force=True)
+            engine.client.images.remove(identifier, force=True)

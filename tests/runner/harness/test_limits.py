@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from runner.harness.limits import load_limits
-from runner.harness.options import MIB, USER, Job, host_options
+from runner.harness.options import TMP_FOLDER, USER, Job, options_of
 from schemas.findings import ContractError, ExitCode
-from schemas.limits import ResourceLimits
+from schemas.limits import MIB, ResourceLimits
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,20 +41,25 @@ def test_compose_has_the_numbers_of_the_file(compose: dict[str, Any]) -> None:
     assert compose["environment"]["OMP_NUM_THREADS"] == str(int(limits.cpus))
     assert compose["pids_limit"] == limits.pids
     assert mebibytes(compose["shm_size"]) == limits.shm_mib
-    assert compose["ulimits"]["nofile"] == {"soft": limits.nofile, "hard": limits.nofile}
     assert compose["logging"]["options"]["max-size"] == str(round(limits.log_mib * MIB))
 
 
 def test_compose_is_as_hard_as_the_sandbox(compose: dict[str, Any], tmp_path: Path) -> None:
-    options = host_options(Job("any", tmp_path, tmp_path, load_limits(ROOT / "limits.toml")))
-    assert compose["network_mode"] == options["network_mode"] == "none"
-    assert compose["read_only"] is options["read_only"] is True
-    assert compose["cap_drop"] == options["cap_drop"] == ["ALL"]
-    assert compose["security_opt"] == options["security_opt"]
-    assert compose["init"] is options["init"] is True
-    assert compose["ipc"] == options["ipc_mode"] == "private"
+    job = Job("any", tmp_path, tmp_path, load_limits(ROOT / "limits.toml"))
+    options = options_of(job, runtime="runc")
+    stated = options.stated()
+    assert compose["network_mode"] == stated["network"] == "none"
+    assert compose["read_only"] is stated["read_only"] is True
+    assert compose["cap_drop"] == stated["capabilities_dropped"] == ["ALL"]
+    assert compose["security_opt"] == stated["security"]
+    assert compose["init"] is stated["init"] is True
+    assert compose["ipc"] == stated["ipc"] == "private"
+    assert compose["cgroup"] == stated["cgroup_namespace"] == "private"
     assert compose["user"] == USER
-    assert compose["tmpfs"] == [f"{path}:{how}" for path, how in options["tmpfs"].items()]
+    assert compose["tmpfs"] == [f"{TMP_FOLDER}:{options.tmpfs}"]
+    ulimits = {name: {"soft": most, "hard": most} for name, most in options.ulimits.items()}
+    assert compose["ulimits"] == ulimits
+    assert compose["healthcheck"] == {"disable": True}
     assert compose["volumes"][0]["read_only"] is True
 
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runner.scoring.ledger import Claim, Ledger
 from schemas.challenge import Tier, Track
+from schemas.evaluation import (
+    Facts,
+    Outcome,
+    PreflightFacts,
+    ScoreFacts,
+    Stage,
+    StageRecord,
+    State,
+    Verdict,
+)
 from schemas.findings import Finding, finding
-from schemas.ledger import Entry, SubmissionState, Verdict
+from schemas.ledger import Entry
 from schemas.score import ScoreCard
 
 WORKER = "here/1"
@@ -36,13 +48,50 @@ def card(score: float, tier: Tier = Tier.HIDDEN) -> ScoreCard:
     )
 
 
-def scored(score: float = 0.5) -> Verdict:
-    return Verdict(
-        state=SubmissionState.SCORED, card=card(score), canonical_sha256="a" * 64, charged=True
+def stage(name: Stage, run: int = 0, facts: Facts | None = None) -> StageRecord:
+    return StageRecord(
+        stage=name,
+        run=run,
+        outcome=Outcome.DONE,
+        begun_utc="2026-01-01T00:00:00+00:00",
+        seconds=1.5,
+        facts=facts,
     )
 
 
-REJECTED = Verdict(state=SubmissionState.REJECTED, charged=True)
+def preflight(image_id: str) -> StageRecord:
+    facts = PreflightFacts(
+        engine="an engine 1.0",
+        runtime="runc",
+        not_held=(),
+        image_id=image_id,
+        image_digest=None,
+        image_mib=1.0,
+    )
+    return stage(Stage.PREFLIGHT, facts=facts)
+
+
+def verdict(
+    state: State, *, score: float | None = None, findings: Sequence[Finding] = ()
+) -> Verdict:
+    stages = () if score is None else (stage(Stage.SCORE, facts=ScoreFacts(card=card(score))),)
+    return Verdict(
+        state=state,
+        tier="hidden",
+        image="ada/m:1",
+        score=score,
+        counts_against_quota=state is not State.FAULT,
+        identity="a" * 64,
+        findings=tuple(findings),
+        stages=stages,
+    )
+
+
+def scored(score: float = 0.5) -> Verdict:
+    return verdict(State.SCORED, score=score)
+
+
+REFUSED = verdict(State.REFUSED)
 
 
 def fault(code: str = "ENGINE_FAILED") -> Finding:

@@ -13,80 +13,79 @@ from runner.scoring.ledger import Ledger, leaderboard_cards, tables
 from runner.scoring.ledger.ledger import LEASE_S, ClaimLostError
 from schemas import ContractError
 from schemas.challenge import Tier
-from schemas.ledger import AttemptState, StageName, SubmissionState, Verdict
+from schemas.evaluation import Stage, State
+from schemas.ledger import AttemptState, SubmissionState
 from tests.runner.scoring.ledger.conftest import Clock
 from tests.runner.scoring.ledger.entries import (
     OTHER,
-    REJECTED,
+    REFUSED,
     WORKER,
     claimed,
     entry,
     fault,
+    preflight,
     scored,
+    stage,
+    verdict,
 )
 
 
 def codes(submission_id: str, ledger: Ledger) -> list[str]:
-    return [item.code for item in ledger.show(submission_id).findings]
+    attempts = ledger.show(submission_id).attempts
+    return [item.code for attempt in attempts for item in attempt.findings]
 
 
 def test_from_the_queue_to_the_verdict(ledger: Ledger, clock: Clock) -> None:
     first, second = ledger.submit(entry(method="a")), ledger.submit(entry(method="b"))
     claim = claimed(ledger)
     assert (claim.submission, claim.attempt, claim.entry) == (first.id, 1, first.entry)
+    assert claim.image == first.entry.image
     assert ledger.show(first.id).state is SubmissionState.RUNNING
-    ledger.pin_image(claim, "sha256:1")
-    ledger.record(claim, StageName.RUN, {"exit_code": 0}, seconds=3.5)
+    records = [preflight("sha256:1"), stage(Stage.RUN, 1), stage(Stage.RUN, 2), stage(Stage.SCORE)]
+    for record in records:
+        ledger.record(claim, record)
     clock.now += 5
-    ledger.finish(claim, scored(0.75), [fault()])
+    ledger.finish(claim, scored(0.75))
     done = ledger.show(first.id)
     assert done.verdict == scored(0.75)
     assert done.state is SubmissionState.SCORED
+    assert done.charged
     assert done.image_digest == "sha256:1"
-    assert [(s.name, s.record, s.seconds) for s in done.stages] == [
-        (StageName.RUN, {"exit_code": 0}, 3.5)
-    ]
+    assert set(done.stages) == set(records)
     assert [(a.state, a.ended) for a in done.attempts] == [(AttemptState.DONE, clock.now)]
-    assert codes(first.id, ledger) == ["ENGINE_FAILED"]
     assert ledger.show(second.id).state is SubmissionState.QUEUED
     names = [event.name for event in ledger.history(first.id)]
-    assert names == ["submitted", "claimed", "run done", "attempt done", "scored"]
+    assert names[:2] == ["submitted", "claimed"]
+    assert names[2:] == [*(f"{record.key} done" for record in records), "attempt done", "scored"]
 
 
 def test_a_verdict_is_final(ledger: Ledger) -> None:
     submission = ledger.submit(entry())
     claim = claimed(ledger)
-    ledger.finish(claim, REJECTED)
+    ledger.finish(claim, REFUSED)
     for act in (
         lambda: ledger.finish(claim, scored()),
         lambda: ledger.give_back(claim, []),
-        lambda: ledger.record(claim, StageName.RUN, {}, seconds=0.0),
-        lambda: ledger.pin_image(claim, "sha256:2"),
+        lambda: ledger.record(claim, stage(Stage.RUN, 1)),
         lambda: ledger.beat(claim),
     ):
         with pytest.raises(ClaimLostError):
             act()
     assert ledger.recover(lambda worker: True) == ()
-    assert ledger.show(submission.id).verdict == REJECTED
+    assert ledger.show(submission.id).verdict == REFUSED
     assert ledger.claim(WORKER) is None
-
-
-def test_no_verdict_but_a_final_one(ledger: Ledger) -> None:
-    submission = ledger.submit(entry())
-    with pytest.raises(ValueError, match="no verdict"):
-        ledger.finish(claimed(ledger), Verdict(state=SubmissionState.QUEUED, charged=False))
-    assert ledger.show(submission.id).verdict is None
 
 
 def test_a_fault_gives_the_attempt_back(ledger: Ledger) -> None:
     submission = ledger.submit(entry(), quota=1)
     ledger.give_back(claimed(ledger), [fault("NO_SPACE")])
+    ledger.finish(claimed(ledger), verdict(State.FAULT, findings=[fault("ENGINE_FAILED")]))
     again = claimed(ledger)
-    assert (again.submission, again.attempt) == (submission.id, 2)
-    assert again.nonce != ledger.show(submission.id).attempts[0].nonce
+    assert (again.submission, again.attempt) == (submission.id, 3)
     ledger.finish(again, scored())
-    assert codes(submission.id, ledger) == ["NO_SPACE"]
+    assert codes(submission.id, ledger) == ["NO_SPACE", "ENGINE_FAILED"]
     assert [a.state for a in ledger.show(submission.id).attempts] == [
+        AttemptState.RETURNED,
         AttemptState.RETURNED,
         AttemptState.DONE,
     ]
@@ -95,14 +94,12 @@ def test_a_fault_gives_the_attempt_back(ledger: Ledger) -> None:
 def test_the_next_worker_goes_on_where_the_dead_one_stopped(ledger: Ledger) -> None:
     submission = ledger.submit(entry())
     dead = claimed(ledger)
-    ledger.pin_image(dead, "sha256:1")
-    ledger.record(dead, StageName.STRIP, {"sha256": "f" * 64}, seconds=1.0)
+    ledger.record(dead, preflight("sha256:1"))
     assert ledger.recover(lambda worker: worker == OTHER) == ()
     assert ledger.recover(lambda worker: worker == WORKER) == (submission.id,)
     heir = claimed(ledger, OTHER)
-    assert heir.stages[StageName.STRIP].record == {"sha256": "f" * 64}
-    assert heir.image_digest == "sha256:1"
-    ledger.pin_image(heir, "sha256:2")
+    assert heir.image == "sha256:1"
+    ledger.record(heir, preflight("sha256:2"))
     assert ledger.show(submission.id).image_digest == "sha256:1"
     with pytest.raises(ClaimLostError):
         ledger.finish(dead, scored(1.0))
@@ -132,7 +129,8 @@ def test_what_takes_every_worker_down_is_abandoned_uncharged(url: str, clock: Cl
     ledger.give_back(claimed(ledger), [fault()])
     done = ledger.show(submission.id)
     assert done.state is SubmissionState.ABANDONED
-    assert done.verdict == Verdict(state=SubmissionState.ABANDONED, charged=False)
+    assert done.verdict is None
+    assert not done.charged
     assert codes(submission.id, ledger) == ["ENGINE_FAILED", "ATTEMPTS_EXHAUSTED"]
     ledger.submit(entry(), quota=1)  # nothing was charged
     ledger.engine.dispose()
@@ -140,9 +138,10 @@ def test_what_takes_every_worker_down_is_abandoned_uncharged(url: str, clock: Cl
 
 def test_quota_counts_what_is_charged_and_what_is_open(ledger: Ledger) -> None:
     ledger.submit(entry(), quota=2)
-    ledger.finish(claimed(ledger), Verdict(state=SubmissionState.REJECTED, charged=False))
+    free = REFUSED.model_copy(update={"counts_against_quota": False})
+    ledger.finish(claimed(ledger), free)
     ledger.submit(entry(), quota=2)
-    ledger.finish(claimed(ledger), REJECTED)
+    ledger.finish(claimed(ledger), REFUSED)
     ledger.submit(entry(), quota=2)
     with pytest.raises(ContractError, match="QUOTA_EXHAUSTED") as refused:
         ledger.submit(entry(), quota=2)
@@ -211,7 +210,7 @@ def test_leaderboards_show_the_best_of_each_method(ledger: Ledger) -> None:
         ledger.submit(entry(method=method))
         ledger.finish(claimed(ledger), scored(score))
     ledger.submit(entry(method="c"))
-    ledger.finish(claimed(ledger), REJECTED)
+    ledger.finish(claimed(ledger), REFUSED)
     found = {c.algorithm: c.score for c in leaderboard_cards(ledger.submissions())}
     assert found == {"a": 0.5, "b": 0.6}
 

@@ -14,11 +14,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from runner.scoring.ledger import Claim, Ledger
 from runner.scoring.ledger.ledger import LEASE_S, ClaimLostError
 from schemas import ContractError
-from schemas.ledger import AttemptState, StageName, SubmissionState, Verdict
+from schemas.evaluation import Stage, Verdict
+from schemas.ledger import AttemptState, SubmissionState
 from tests.runner.scoring.ledger.conftest import Clock
-from tests.runner.scoring.ledger.entries import REJECTED, entry, fault, scored
+from tests.runner.scoring.ledger.entries import REFUSED, entry, fault, scored, stage
 
 FINAL = [state.value for state in SubmissionState if state.is_final]
+JUDGED = (SubmissionState.SCORED, SubmissionState.REFUSED)
 QUOTA = 3
 TRIES = 4
 
@@ -44,9 +46,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(who=st.sampled_from(["ada", "eve"]))
     def submit(self, who: str) -> None:
         used = [
-            s
-            for s in self.ledger.submissions(participant=who)
-            if s.verdict is None or s.verdict.charged
+            s for s in self.ledger.submissions(participant=who) if not s.state.is_final or s.charged
         ]
         if len(used) >= QUOTA:
             with pytest.raises(ContractError, match="QUOTA_EXHAUSTED"):
@@ -59,17 +59,17 @@ class LedgerMachine(RuleBasedStateMachine):
         self.workers += 1
         return self.ledger.claim(f"worker {self.workers}")
 
-    @rule(claim=claims, stage=st.sampled_from(StageName))
-    def record(self, claim: Claim | None, stage: StageName) -> None:
+    @rule(claim=claims, name=st.sampled_from(Stage))
+    def record(self, claim: Claim | None, name: Stage) -> None:
         if claim is not None:
-            self._act(claim, lambda: self.ledger.record(claim, stage, {}, seconds=0.0))
+            self._act(claim, lambda: self.ledger.record(claim, stage(name)))
 
     @rule(claim=claims)
     def beat(self, claim: Claim | None) -> None:
         if claim is not None:
             self._act(claim, lambda: self.ledger.beat(claim))
 
-    @rule(claim=claims, verdict=st.sampled_from([scored(), REJECTED]))
+    @rule(claim=claims, verdict=st.sampled_from([scored(), REFUSED]))
     def finish(self, claim: Claim | None, verdict: Verdict) -> None:
         if claim is not None and self._act(claim, lambda: self.ledger.finish(claim, verdict)):
             assert claim.submission not in self.decided
@@ -105,12 +105,10 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def books_are_in_order(self) -> None:
         for submission in self.ledger.submissions():
-            assert (submission.verdict is not None) == submission.state.is_final
-            if submission.id in self.decided:
-                assert submission.verdict == self.decided[submission.id]
-            elif submission.verdict is not None:
-                assert submission.state is SubmissionState.ABANDONED
-                assert not submission.verdict.charged
+            assert submission.verdict == self.decided.get(submission.id)
+            assert submission.charged == (submission.verdict is not None)
+            judged = submission.state.is_final and submission.verdict is not None
+            assert judged == (submission.state in JUDGED)
             running = [a for a in submission.attempts if a.state is AttemptState.RUNNING]
             assert len(running) == (submission.state is SubmissionState.RUNNING)
             assert [a.number for a in submission.attempts] == [
