@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -45,6 +46,18 @@ class SmallChallenge:
 
     path: Path
     samples: tuple[ChallengeSample, ...]
+
+
+@dataclass(frozen=True)
+class SmallTier:
+    """The two files of a tier, and what is in them."""
+
+    challenge: Path
+    truth: Path
+    samples: tuple[ChallengeSample, ...]
+
+
+TierName = Literal["public", "dev", "hidden"]
 
 
 def make_operator(*, dose_e: float = 2000.0, gain: float = 1.0) -> IdealOperator:
@@ -88,18 +101,36 @@ def make_sample(
 def write_small_challenge(path: Path) -> SmallChallenge:
     """A public challenge file of two samples, truth included."""
     samples = tuple(make_sample(index, spec) for index, spec in enumerate(SPECS))
-    attrs = ChallengeAttrs(
-        variant="electron_diffraction", tier="public", version="1.0", contract_version="1.0"
-    )
-    write_challenge(path, attrs, samples)
+    write_challenge(path, _attrs("public"), samples)
     return SmallChallenge(path, samples)
+
+
+def write_small_tier(folder: Path, tier: TierName, *, scene: str = "") -> SmallTier:
+    """Challenge and truth file of a tier of two samples; only the truth file holds the truth."""
+    samples = tuple(
+        replace(sample, metadata=sample.metadata.model_copy(update={"description": scene}))
+        for sample in (make_sample(index, spec) for index, spec in enumerate(SPECS))
+    )
+    blind = [replace(sample, x_true=None, true_spec=None) for sample in samples]
+    written = SmallTier(folder / f"challenge_{tier}.h5", folder / f"truth_{tier}.h5", samples)
+    write_challenge(written.challenge, _attrs(tier), blind)
+    write_challenge(written.truth, _attrs(tier), samples)
+    return written
+
+
+def _attrs(tier: TierName) -> ChallengeAttrs:
+    return ChallengeAttrs(
+        variant="electron_diffraction", tier=tier, version="1.0", contract_version="1.0"
+    )
 
 
 Answers = Mapping[str, tuple[np.ndarray, MismatchSpec]]
 """{sample name: (x_hat, corrected spec)}."""
 
 
-def true_answers(challenge: SmallChallenge) -> dict[str, tuple[np.ndarray, MismatchSpec]]:
+def true_answers(
+    challenge: SmallChallenge | SmallTier,
+) -> dict[str, tuple[np.ndarray, MismatchSpec]]:
     """The answer that knows everything: x_true and true_spec of every sample."""
     answers = {}
     for sample in challenge.samples:
@@ -110,7 +141,13 @@ def true_answers(challenge: SmallChallenge) -> dict[str, tuple[np.ndarray, Misma
 
 
 def write_answers(
-    path: Path, answers: Answers, *, input_sha256: str, algorithm: str = "test+truth"
+    path: Path,
+    answers: Answers,
+    *,
+    input_sha256: str,
+    algorithm: str = "test+truth",
+    nonce: str | None = None,
+    diagnostics: Mapping[str, str] | None = None,
 ) -> Path:
     """A result file with these answers."""
     result = ResultFile(
@@ -127,6 +164,7 @@ def write_answers(
             seed=0,
             libraries={},
             input_sha256=input_sha256,
+            nonce=nonce,
         ),
         RunInfo(
             started_utc="2024-01-01T00:00:00Z",
@@ -138,7 +176,7 @@ def write_answers(
             samples={key: SampleRun(seconds=1.25) for key in answers},
         ),
         {
-            key: SampleResult(x.astype(np.float32), spec.values())
+            key: SampleResult(x.astype(np.float32), spec.values(), diagnostics or {})
             for key, (x, spec) in answers.items()
         },
     )
