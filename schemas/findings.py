@@ -165,6 +165,8 @@ CODES: dict[str, CodeInfo] = {
     "ATTEMPTS_EXHAUSTED": CodeInfo(
         Blame.INFRASTRUCTURE, "too many attempts ended without a verdict", False
     ),
+    "SCHEDULER_UNREACHABLE": CodeInfo(Blame.INFRASTRUCTURE, "no Dask scheduler answers", False),
+    "WORKER_FAILED": CodeInfo(Blame.INFRASTRUCTURE, "a cluster's worker cannot work", False),
     "LEDGER_UNREACHABLE": CodeInfo(
         Blame.INFRASTRUCTURE, "the ledger's database cannot be opened", False
     ),

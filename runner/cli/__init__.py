@@ -23,6 +23,7 @@ COMMANDS = {
     "scenarios": "runner.cli.scenarios:scenarios",
     "bounds": "runner.cli.bounds:bounds",
     "leaderboard": "runner.cli.leaderboard:leaderboard",
+    "serve-queue": "runner.cli.serve_queue:serve_queue",
     "ledger": "runner.cli.ledger:ledger",
     "inspect": "runner.cli.inspect:inspect",
     "tiers": "runner.cli.tiers:tiers",
@@ -40,6 +41,7 @@ EXTRA_OF_PACKAGE = {
     "scipy": "host",
     "skimage": "host",
     "sqlalchemy": "host",
+    "distributed": "cluster",
     "abtem": "organizer",
     "ase": "organizer",
 }

@@ -22,7 +22,7 @@ from runner.scoring.ledger import tables
 from runner.scoring.ledger.database import open_database
 from runner.scoring.ledger.queries import Reader
 from schemas.base import json_text
-from schemas.evaluation import PreflightFacts, Stage, StageRecord, State, Verdict
+from schemas.evaluation import PreflightFacts, StageRecord, State, Verdict
 from schemas.findings import Finding, finding, refuse
 from schemas.ledger import AttemptState, Entry, Submission, SubmissionState
 
@@ -182,11 +182,13 @@ class Ledger(Reader):
         with self.engine.begin() as connection:
             self._hold(connection, claim)
             connection.execute(tables.stages.delete().where(key))
+            earlier = tables.stages.c.submission == claim.submission
+            last = connection.scalar(select(func.max(tables.stages.c.place)).where(earlier))
             connection.execute(
                 insert(tables.stages).values(
                     submission=claim.submission,
                     key=record.key,
-                    place=list(Stage).index(record.stage) + len(Stage) * record.run,
+                    place=(last or 0) + 1,
                     record=record.model_dump_json(),
                 )
             )
