@@ -85,16 +85,16 @@ class Reader:
 
 def leaderboard_cards(submissions: Sequence[Submission]) -> Iterator[ScoreCard]:
     """The best card of each method and tier, under the method's name; for the leaderboards."""
-    best: dict[tuple[str, Tier], ScoreCard] = {}
+    best: dict[tuple[str, Tier], tuple[float, ScoreCard]] = {}
     for submission in submissions:
         card = submission.verdict.card if submission.verdict else None
-        if card is None:
+        if card is None or card.score is None:
             continue
         entry = submission.entry
         key = (entry.method, entry.tier)
-        if key not in best or card.score > best[key].score:
-            best[key] = card.model_copy(update={"algorithm": entry.method})
-    yield from best.values()
+        if key not in best or card.score > best[key][0]:
+            best[key] = (card.score, card.model_copy(update={"algorithm": entry.method}))
+    yield from (card for _, card in best.values())
 
 
 def _submission(connection: Connection, row: Row[Any]) -> Submission:
