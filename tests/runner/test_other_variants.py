@@ -381,8 +381,8 @@ def test_what_needs_the_imaging_model_says_so_before_it_runs(
 def test_least_squares_does_not_serve_4d_stem(small_challenge, tmp_path: Path) -> None:
     with pytest.raises(ContractError) as failure:
         run(small_challenge.path, tmp_path / "out", "least-squares")
-    (entry,) = failure.value.findings
-    assert entry.code == "SAMPLE_UNSUITED"
+    found = [(entry.code, entry.where) for entry in failure.value.findings]
+    assert found == [("SAMPLE_UNSUITED", "sample_00"), ("SAMPLE_UNSUITED", "sample_01")]
     assert failure.value.exit_code == ExitCode.ALGORITHM
 
 
