@@ -109,6 +109,10 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.wdd:Wdd",
             "Wigner distribution deconvolution of the transmission; no iterations",
         ),
+        "direct-methods": Entry(
+            "algorithms.reconstructors.direct_methods:DirectMethods",
+            "Fourier phases from magnitudes alone: triplets, then atoms (needs a periodic object)",
+        ),
         "least-squares": Entry(
             "algorithms.reconstructors.least_squares:LeastSquares",
             "regularised inverse of any linear H: other variants' files, not 4D-STEM",

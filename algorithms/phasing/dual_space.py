@@ -41,6 +41,11 @@ POLISHING = 20
 """Last iterations, in which the best image of each start is projected to and fro (A after B)."""
 
 
+def _always(_fraction: float) -> bool:
+    """Go on to the last iteration."""
+    return True
+
+
 @dataclass(frozen=True)
 class Magnitudes:
     """The set A: images whose known Fourier magnitudes are as given.
@@ -118,21 +123,25 @@ def charge_flipping(
     threshold: float = 1.0,
     fill: float = 0.2,
     free: Bool | None = None,
+    initial: Float64 | None = None,
+    goes_on: Callable[[float], bool] = _always,
 ) -> Phasing:
     """Phases by charge flipping.
 
     Args:
         magnitudes: |F| on the FFT grid, (h, w), unshifted, |F(q)| = |F(-q)|.
         known: which of them are known, (h, w). F(0) may be unknown.
-        rng: decides the starts.
-        starts: random starts.
+        rng: decides the random starts.
+        starts: how many of them.
         iterations: of each start.
         threshold: density below which the sign is changed [standard deviations of the density].
         fill: share of the area that atoms take, for the figure of merit.
         free: (h, w), unknown coefficients that the image may have; None: F(0) alone.
+        initial: images (n, h, w) to begin from as well, beside the random starts.
+        goes_on: called now and then with the fraction done; the iterations end when it says False.
 
     Raises:
-        ValueError: as `Magnitudes.of`.
+        ValueError: as `Magnitudes.of`; or there is nothing to begin from.
     """
     constraint = Magnitudes.of(magnitudes, known, free)
 
@@ -141,7 +150,8 @@ def charge_flipping(
         density = constraint.project(np.where(density > least, density, -density))
         return density, density
 
-    return _best_of(step, constraint, rng, starts=starts, iterations=iterations, fill=fill)
+    begin = _begin(constraint, rng, starts, initial)
+    return _best_of(step, constraint, begin, iterations, fill, goes_on)
 
 
 def relaxed_reflect(
@@ -154,21 +164,25 @@ def relaxed_reflect(
     beta: float = 0.5,
     fill: float = 0.2,
     free: Bool | None = None,
+    initial: Float64 | None = None,
+    goes_on: Callable[[float], bool] = _always,
 ) -> Phasing:
     """Phases by relaxed reflections (RRR).
 
     Args:
         magnitudes: |F| on the FFT grid, (h, w), unshifted, |F(q)| = |F(-q)|.
         known: which of them are known, (h, w). F(0) may be unknown.
-        rng: decides the starts.
-        starts: random starts.
+        rng: decides the random starts.
+        starts: how many of them.
         iterations: of each start.
         beta: length of a step, between 0 and 2; shorter ones wander less.
         fill: share of the area that atoms take: P_B keeps as many of the brightest pixels.
         free: (h, w), unknown coefficients that the image may have; None: F(0) alone.
+        initial: images (n, h, w) to begin from as well, beside the random starts.
+        goes_on: called now and then with the fraction done; the iterations end when it says False.
 
     Raises:
-        ValueError: as `Magnitudes.of`.
+        ValueError: as `Magnitudes.of`; or there is nothing to begin from.
     """
     constraint = Magnitudes.of(magnitudes, known, free)
 
@@ -177,7 +191,8 @@ def relaxed_reflect(
         x = x + beta * (atomic(2 * with_magnitudes - x, fill) - with_magnitudes)
         return x, with_magnitudes
 
-    return _best_of(step, constraint, rng, starts=starts, iterations=iterations, fill=fill)
+    begin = _begin(constraint, rng, starts, initial)
+    return _best_of(step, constraint, begin, iterations, fill, goes_on)
 
 
 def atomic(images: Float64, fill: float) -> Float64:
@@ -199,30 +214,40 @@ def merits_of(images: Float64, fill: float) -> Float64:
     return merits
 
 
+def _begin(
+    constraint: Magnitudes, rng: np.random.Generator, starts: int, initial: Float64 | None
+) -> Float64:
+    """All images in A to begin from, (n, h, w)."""
+    images = constraint.random(rng, starts)
+    if initial is not None:
+        images = np.concatenate([images, constraint.project(initial)])
+    if len(images) == 0:
+        raise ValueError("neither random starts nor images to begin from")
+    return images
+
+
 def _best_of(
     step: Callable[[Float64], tuple[Float64, Float64]],
     constraint: Magnitudes,
-    rng: np.random.Generator,
-    *,
-    starts: int,
+    state: Float64,
     iterations: int,
     fill: float,
+    goes_on: Callable[[float], bool],
 ) -> Phasing:
     """Iterate all starts, keep the best image of each, polish, and take the best of all."""
-    if starts < 1 or iterations < 1:
-        raise ValueError(f"starts and iterations must be 1 or more, not {starts}, {iterations}")
-    state = constraint.random(rng, starts)
-    best, merits = state, merits_of(state, fill)
-    for iteration in range(1, iterations + 1):
+    best, merits, taken = state, merits_of(state, fill), 0
+    for taken in range(1, iterations + 1):
         state, images = step(state)
-        if iteration % CHECKED_EVERY == 0 or iteration == iterations:
+        if taken % CHECKED_EVERY == 0 or taken == iterations:
             found = merits_of(images, fill)
             better = found < merits
             merits = np.where(better, found, merits)
             best = np.where(better[:, None, None], images, best)
+            if not goes_on(taken / iterations):
+                break
     for _ in range(POLISHING):
         best = constraint.project(atomic(best, fill))
-    return chosen(best, merits_of(best, fill), iterations)
+    return chosen(best, merits_of(best, fill), taken)
 
 
 def chosen(images: Float64, merits: Float64, iterations: int) -> Phasing:

@@ -114,13 +114,22 @@ def tangent_refinement(
     starts: int = 256,
     iterations: int = 60,
 ) -> Phasing:
-    """Phases by the tangent formula, from random ones, all starts at once.
+    """Phases by the tangent formula: the best of `tangent_maps`.
 
-    The figure of merit combines R and psi_0, each counted from the best start's in standard
-    deviations over the starts, and added. It compares starts, not structures; and starts that agree
-    may agree on the heavy atom.
+    Starts that agree may agree on the heavy atom.
+    """
+    maps, merits = tangent_maps(triplets, rng=rng, starts=starts, iterations=iterations)
+    return chosen(maps, merits, iterations)
 
-    The image is the E map: the strong coefficients with their phases, all others 0.
+
+def tangent_maps(
+    triplets: Triplets, *, rng: np.random.Generator, starts: int, iterations: int = 60
+) -> tuple[Float64, Float64]:
+    """(E maps (starts, h, w), figures of merit (starts,)), from random phases, all at once.
+
+    An E map holds the strong coefficients with their phases, all others are 0. The figure of merit
+    combines R and psi_0, each counted from the best start's in standard deviations over the starts,
+    and added: it compares starts, not structures; lower is better.
     """
     if starts < 1 or iterations < 1:
         raise ValueError(f"starts and iterations must be 1 or more, not {starts}, {iterations}")
@@ -133,8 +142,7 @@ def tangent_refinement(
         weight = _weight_of(alpha / expected)
     maps = _maps(triplets, phasor)
     figures = (_karle_residual(triplets, phasor), _psi_zero(triplets, maps))
-    merits = sum(_above_best(figure) for figure in figures)
-    return chosen(maps, np.asarray(merits), iterations)
+    return maps, np.sum([_above_best(figure) for figure in figures], axis=0)
 
 
 def _strongest(E: Float64, strong: int) -> tuple[Index, Index]:
