@@ -101,6 +101,14 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.ptychography:Ptychography",
             "iterative phase retrieval on the counts' likelihood, known probe",
         ),
+        "epie": Entry(
+            "algorithms.reconstructors.epie:Epie",
+            "ptychographic iterative engine: projections pattern by pattern, stopped by the data",
+        ),
+        "dm": Entry(
+            "algorithms.reconstructors.dm:DifferenceMap",
+            "difference map or RAAR over all exit waves at once (needs memory for them)",
+        ),
         "ssb": Entry(
             "algorithms.reconstructors.ssb:Ssb",
             "single side bands of a weak phase, scan aliases told apart; linear",
