@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from algorithms.base import Sample, unsuited
-from algorithms.lattice import ScanLattice
+from algorithms.scan_lattice import ScanLattice
 from physics.curvature import FrequencyBins
 
 Float64 = NDArray[np.float64]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.base import Sample
-from algorithms.lattice import spread
+from algorithms.scan_lattice import spread
 from algorithms.weak_phase import VacuumWave
 from physics.geometry import DetectorGeometry
 from physics.ideal import IdealOperator

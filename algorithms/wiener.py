@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from algorithms.base import Sample
-from algorithms.lattice import ScanLattice, spread
 from algorithms.prior import pin_background
+from algorithms.scan_lattice import ScanLattice, spread
 from algorithms.weak_phase import transfer
 
 Float64 = NDArray[np.float64]

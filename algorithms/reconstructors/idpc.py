@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from algorithms.base import Reconstruction, Sample
 from algorithms.idpc import center_of_mass
-from algorithms.lattice import ScanLattice
 from algorithms.pixels import PixelStatistics
+from algorithms.scan_lattice import ScanLattice
 from algorithms.virtual_detectors import noise_of
 from algorithms.weak_phase import VacuumWave, transfer
 from algorithms.wiener import (

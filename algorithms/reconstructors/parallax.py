@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from algorithms.base import Reconstruction, Sample, unsuited
-from algorithms.lattice import ScanLattice
 from algorithms.pixels import PixelStatistics
+from algorithms.scan_lattice import ScanLattice
 from algorithms.tilted_images import TiltedImages
 from algorithms.virtual_detectors import noise_of
 from algorithms.weak_phase import transfer

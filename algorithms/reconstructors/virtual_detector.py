@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.base import Reconstruction, Sample, unsuited
-from algorithms.lattice import ScanLattice
 from algorithms.pixels import PixelStatistics
+from algorithms.scan_lattice import ScanLattice
 from algorithms.virtual_detectors import AngleUnit, Annulus, noise_of, record
 from algorithms.weak_phase import VacuumWave, transfer
 from algorithms.wiener import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from algorithms.base import Sample
-from algorithms.lattice import ScanLattice
+from algorithms.scan_lattice import ScanLattice
 from algorithms.weak_phase import VacuumWave, transfer
 from algorithms.wiener import (
     Expectation,

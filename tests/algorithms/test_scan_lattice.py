@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.base import Sample
-from algorithms.lattice import JITTER, ScanLattice, spread
+from algorithms.scan_lattice import JITTER, ScanLattice, spread
 from physics.ideal import ArrayPatterns
 from schemas import ContractError
 from tests.helpers.operators import make_ideal
