@@ -60,11 +60,31 @@ def dft_matrix(q: NDArray[np.float64], n: int) -> NDArray[np.complex128]:
 
 def vacuum_pattern(ideal: IdealOperator, spec: MismatchSpec) -> NDArray[np.float64]:
     """Pattern (Ky, Kx) of the probe without a specimen, for one electron."""
-    geometry = DetectorGeometry(ideal.window, spec)
-    left, right = (dft_matrix(q, ideal.window) for q in geometry.frequencies())
-    wave = left @ ideal.probe.astype(np.complex128) @ right.T
-    pattern: NDArray[np.float64] = geometry.area_element * (wave.real**2 + wave.imag**2)
+    pattern: NDArray[np.float64] = tilted_vacuum_patterns(ideal, spec, np.zeros((1, 2)))[0]
     return pattern
+
+
+def tilted_vacuum_patterns(
+    ideal: IdealOperator, spec: MismatchSpec, tilts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Patterns (J, Ky, Kx) of the probe scattered by plane waves, each for one electron.
+
+    Args:
+        ideal: whose probe it is.
+        spec: the detector.
+        tilts: (J, 2) frequencies (q_y, q_x) by which the beam is tilted [nominal pixels].
+    """
+    geometry = DetectorGeometry(ideal.window, spec)
+    probe = ideal.probe.astype(np.complex128)
+    patterns = np.empty((len(tilts), ideal.window, ideal.window))
+    for pattern, tilt in zip(patterns, tilts, strict=True):
+        left, right = (
+            dft_matrix(q - along, ideal.window)
+            for q, along in zip(geometry.frequencies(), tilt, strict=True)
+        )
+        wave = left @ probe @ right.T
+        pattern[:] = geometry.area_element * (wave.real**2 + wave.imag**2)
+    return patterns
 
 
 @dataclass(frozen=True)
