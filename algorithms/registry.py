@@ -121,6 +121,14 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.direct_methods:DirectMethods",
             "Fourier phases from magnitudes alone: triplets, then atoms (needs a periodic object)",
         ),
+        "pedt": Entry(
+            "algorithms.reconstructors.pedt:Pedt",
+            "average cell of a crystal: averaged intensities, charge flipping, tiled",
+        ),
+        "microed": Entry(
+            "algorithms.reconstructors.microed:Microed",
+            "the cell of pedt refined against every pattern, with a map of scales",
+        ),
         "least-squares": Entry(
             "algorithms.reconstructors.least_squares:LeastSquares",
             "regularised inverse of any linear H: other variants' files, not 4D-STEM",

@@ -2,8 +2,8 @@
 
     phi(r) = sum_g F_g exp(2 pi i g.r),   g = h b1 + k b2,   F_-g = conj(F_g)
 
-F_g [rad] are the structure factors of the phase, over the cell's area. Tiling is the same sum on the
-field's pixels: nothing is interpolated, and a field that holds whole cells is exactly periodic.
+F_g [rad] are the structure factors of the phase, over the cell's area. Tiling is the same sum on
+the field's pixels: nothing is interpolated, and a field of whole cells is exactly periodic.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class UnitCell:
             ValueError: the grid is too coarse for the indices.
         """
         if (2 * np.abs(self.indices).max(axis=0, initial=0) >= shape).any():
-            raise ValueError(f"a grid of {shape} cannot hold nodes up to {self.indices.max(axis=0)}")
+            raise ValueError(
+                f"a grid of {shape} cannot hold nodes up to {self.indices.max(axis=0)}"
+            )
         return np.fft.ifft2(on_grid(self.indices, self.coefficients, shape)).real * np.prod(shape)
 
     def image(self, shape: tuple[int, int], sampling_A: float) -> Float64:
@@ -64,6 +66,24 @@ class UnitCell:
         """The content turned by 180 degrees about the origin: as many electrons in every disk."""
         return replace(self, coefficients=self.coefficients.conj())
 
+    def extended(self, reach_invA: float) -> UnitCell:
+        """The same content with all nodes up to `reach_invA` [A^-1]; those it lacked are 0."""
+        known = {
+            (int(h), int(k)): F for (h, k), F in zip(self.indices, self.coefficients, strict=True)
+        }
+        more = [
+            node
+            for node in self.lattice.nodes(reach_invA)
+            if (int(node[0]), int(node[1])) not in known
+        ]
+        if not more:
+            return self
+        return replace(
+            self,
+            indices=np.concatenate([self.indices, np.stack(more)]),
+            coefficients=np.concatenate([self.coefficients, np.zeros(len(more))]),
+        )
+
     def smeared(self, B_A2: float, scale: float = 1.0) -> UnitCell:
         """With each atom smeared by a displacement parameter more, exp(-B g^2 / 4), and scaled.
 
@@ -72,9 +92,7 @@ class UnitCell:
             scale: factor of the phase.
         """
         squares = (self.lattice.frequencies(self.indices) ** 2).sum(axis=1)
-        return replace(
-            self, coefficients=scale * self.coefficients * np.exp(-B_A2 / 4 * squares)
-        )
+        return replace(self, coefficients=scale * self.coefficients * np.exp(-B_A2 / 4 * squares))
 
 
 def plane_waves(

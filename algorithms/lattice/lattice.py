@@ -39,8 +39,7 @@ class Lattice:
     @property
     def vectors(self) -> Float64:
         """(2, 2) cell vectors a1, a2 [A], rows, as (y, x): a_i.b_j is 1 or 0."""
-        vectors: Float64 = np.linalg.inv(self.basis).T
-        return vectors
+        return np.asarray(np.linalg.inv(self.basis).T, dtype=np.float64)
 
     @property
     def area_A2(self) -> float:
@@ -76,7 +75,7 @@ class Lattice:
         indices, lengths = indices[lengths <= reach_invA], lengths[lengths <= reach_invA]
         first = np.where(half_plane(indices), indices.T, -indices.T)
         order = np.lexsort((~half_plane(indices), first[1], first[0], np.round(lengths, 9)))
-        return indices[order]
+        return np.asarray(indices[order], dtype=np.int64)
 
     def in_box(self, extent_A: tuple[float, float]) -> Lattice | None:
         """The lattice of which the box (height, width) holds whole cells; None if none is near.
@@ -95,6 +94,11 @@ def half_plane(indices: Int64) -> NDArray[np.bool_]:
     """(J,), true for one of every Friedel pair (h, k), (-h, -k), and for (0, 0)."""
     half: NDArray[np.bool_] = (indices[:, 0] > 0) | ((indices[:, 0] == 0) & (indices[:, 1] >= 0))
     return half
+
+
+def nonzero(indices: Int64) -> NDArray[np.bool_]:
+    """(J,), false for (0, 0)."""
+    return np.asarray((indices != 0).any(axis=1))
 
 
 def reduced(basis: Float64) -> Float64:

@@ -95,10 +95,10 @@ def index(spectrum: ScanSpectrum) -> Indexing | None:
     """
     grid = _Grid.of(spectrum)
     peaks = grid.peaks(PEAKS)
+    trials = [reduced(np.stack(pair)) for pair in combinations(peaks, 2) if _spans(*pair, spectrum)]
     trials = [
-        reduced(np.stack(pair)) for pair in combinations(peaks, 2) if _spans(*pair, spectrum)
+        basis for basis in trials if len(_pairs(Lattice.known(basis), spectrum)) >= LEAST_NODES
     ]
-    trials = [basis for basis in trials if len(_pairs(Lattice.known(basis), spectrum)) >= LEAST_NODES]
     if not trials:
         return None
     best = max(trials, key=lambda basis: grid.worth(Lattice.known(basis), spectrum))

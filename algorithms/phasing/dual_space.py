@@ -57,16 +57,24 @@ class Magnitudes:
         values: (h, w//2+1) known magnitudes.
         known: (h, w//2+1).
         free: (h, w//2+1) unknown coefficients that an image may have; all other unknown ones are 0.
+        fixed: (h, w//2+1) known magnitudes whose phases are known as well, with those; 0 elsewhere.
     """
 
     shape: tuple[int, int]
     values: Float64
     known: Bool
     free: Bool
+    fixed: Complex128
 
     @classmethod
-    def of(cls, magnitudes: Float64, known: Bool, free: Bool | None) -> Magnitudes:
-        """From full arrays (h, w), not shifted; `free` None: F(0) alone.
+    def of(
+        cls,
+        magnitudes: Float64,
+        known: Bool,
+        free: Bool | None = None,
+        phases: Float64 | None = None,
+    ) -> Magnitudes:
+        """From full arrays (h, w), not shifted; `free` None: F(0) alone; `phases` None: none known.
 
         Raises:
             ValueError: shapes differ, magnitudes are not those of a real image, or none is known.
@@ -87,7 +95,12 @@ class Magnitudes:
         half = magnitudes.shape[1] // 2 + 1
         shape = (magnitudes.shape[0], magnitudes.shape[1])
         seen = known[:, :half]
-        return cls(shape, np.where(seen, magnitudes[:, :half], 0.0), seen, free[:, :half] & ~seen)
+        values = np.where(seen, magnitudes[:, :half], 0.0)
+        fixed = np.zeros(values.shape, dtype=np.complex128)
+        if phases is not None:
+            told = np.isfinite(phases[:, :half])
+            fixed[told] = values[told] * np.exp(1j * phases[:, :half][told])
+        return cls(shape, values, seen, free[:, :half] & ~seen, fixed)
 
     def transform(self, images: Float64) -> Complex128:
         """Coefficients (..., h, w//2+1) of images (..., h, w)."""
@@ -102,11 +115,15 @@ class Magnitudes:
         return self.images(self.imposed(self.transform(images)))
 
     def imposed(self, coefficients: Complex128) -> Complex128:
-        """The same phases with the known magnitudes; what is neither known nor free is 0."""
+        """The same phases, but for known ones, with the known magnitudes.
+
+        What is neither known nor free is 0.
+        """
         length = np.abs(coefficients)
         # A coefficient of 0 has no phase; any is as near, so it gets 0.
         unit = np.where(length > 0, coefficients / np.where(length > 0, length, 1.0), 1.0)
-        return np.where(self.known, self.values * unit, np.where(self.free, coefficients, 0.0))
+        imposed = np.where(self.known, self.values * unit, np.where(self.free, coefficients, 0.0))
+        return np.where(self.fixed != 0, self.fixed, imposed)
 
     def random(self, rng: np.random.Generator, starts: int) -> Float64:
         """Images (starts, h, w) in A with random phases."""
@@ -125,8 +142,9 @@ def charge_flipping(
     free: Bool | None = None,
     initial: Float64 | None = None,
     goes_on: Callable[[float], bool] = _always,
+    phases: Float64 | None = None,
 ) -> Phasing:
-    """Phases by charge flipping.
+    """Phases by charge flipping; those that are known already are kept (phase extension).
 
     Args:
         magnitudes: |F| on the FFT grid, (h, w), unshifted, |F(q)| = |F(-q)|.
@@ -139,11 +157,13 @@ def charge_flipping(
         free: (h, w), unknown coefficients that the image may have; None: F(0) alone.
         initial: images (n, h, w) to begin from as well, beside the random starts.
         goes_on: called now and then with the fraction done; the iterations end when it says False.
+        phases: (h, w) [rad] known phases of known magnitudes, NaN where there is none; those of q
+            and -q are opposite. They settle origin and hand. None: none is known.
 
     Raises:
         ValueError: as `Magnitudes.of`; or there is nothing to begin from.
     """
-    constraint = Magnitudes.of(magnitudes, known, free)
+    constraint = Magnitudes.of(magnitudes, known, free, phases)
 
     def step(density: Float64) -> tuple[Float64, Float64]:
         least = threshold * density.std(axis=(1, 2), keepdims=True)
