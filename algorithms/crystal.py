@@ -22,7 +22,7 @@ from algorithms.lattice.cell import UnitCell
 from algorithms.lattice.disks import Reflections, fit_disks
 from algorithms.lattice.lattice import Lattice, nonzero
 from algorithms.lattice.placement import CentreOfMassNodes
-from algorithms.lattice.search import Indexing, index
+from algorithms.lattice.search import index
 from algorithms.lattice.spectrum import ScanSpectrum
 from algorithms.lattice.structure import Search, observed, solve_structure
 from algorithms.pixels import PixelStatistics
@@ -36,11 +36,15 @@ BACKGROUND_PERCENTILE = 0.1
 """Percentile of x that is put to 0. An averaged cell has next to no noise, which would bias its
 minimum; but a map of scales may overshoot at a few pixels."""
 
-NO_LATTICE = (
-    "no lattice: the best one holds {share:.2f} of the scattered power beyond chance (a lattice has"
-    " {least:g}), {significance:.0f} standard deviations above noise (at least {sigmas:g});"
-    " the image is that of " + FALLBACK + ", made without a cell"
+WRONG_CHI_SQUARE = 3.0
+"""Reduced chi-square of the averaged pattern's fit by disks above which the nodes are not where the
+disks are. Crystals have 0.7 to 1.1, a lattice folded by the scan 16."""
+
+DISKS_ELSEWHERE = (
+    "a lattice in the scan, but the averaged pattern's disks are not at its nodes (reduced"
+    " chi-square {:.1f})"
 )
+WARNING = "{why}; the image is that of " + FALLBACK + ", made without a cell"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +66,38 @@ def solve_crystal(sample: Sample, spec: MismatchSpec, search: Search) -> Crystal
     """The crystal's cell; or, where there is no lattice, the named fallback's image, said so."""
     statistics = PixelStatistics.of(sample.y)
     usable = statistics.usable(sample.operator.attrs.gain)
-    indexing = index(ScanSpectrum.of(sample, spec, usable))
-    if indexing is None or not indexing.found:
-        return fall_back(sample, spec, indexing)
-    lattice = whole_cells(sample, indexing.lattice)
-    reflections = fit_disks(statistics.mean, statistics.count, sample, lattice, spec, usable)
+    spectrum = ScanSpectrum.of(sample, spec, usable)
+    indexing = index(spectrum)
+    if indexing is None:
+        return fall_back(
+            sample, spec, {"found": False}, "no lattice: the field is too small for one"
+        )
+    told: dict[str, Any] = {"lattice": indexing.report()}
+    if not indexing.found:
+        return fall_back(sample, spec, told, indexing.why_not())
+
+    def fitted(lattice: Lattice) -> Reflections:
+        whole = whole_cells(sample, lattice)
+        return fit_disks(statistics.mean, statistics.count, sample, whole, spec, usable)
+
+    reflections = fitted(indexing.lattice)
+    if reflections.chi_square > WRONG_CHI_SQUARE:
+        folds = [fitted(lattice) for lattice in spectrum.folds(indexing.lattice)]
+        reflections = min([reflections, *folds], key=lambda fit: fit.chi_square)
     seen = observed(reflections)
-    measured = CentreOfMassNodes.of(sample, lattice, spec, usable)
-    if not (seen & nonzero(reflections.indices)).any():
-        return fall_back(sample, spec, indexing)
-    cell, phasing = solve_structure(reflections, measured, search)
-    diagnostics = {
-        "lattice": indexing.report(),
-        "whole_cells": lattice is not indexing.lattice,
-        "reflections": int(seen.sum()),
-        "resolution_A": 1 / float(reflections.lengths[seen].max()),
+    told |= {
+        "cell_vectors_A": reflections.lattice.vectors.tolist(),
         "disk_fit_chi_square": reflections.chi_square,
+        "reflections": int(seen.sum()),
+    }
+    if reflections.chi_square > WRONG_CHI_SQUARE:
+        return fall_back(sample, spec, told, DISKS_ELSEWHERE.format(reflections.chi_square))
+    if not (seen & nonzero(reflections.indices)).any():
+        return fall_back(sample, spec, told, "a lattice, but no reflection above the noise")
+    measured = CentreOfMassNodes.of(sample, reflections.lattice, spec, usable)
+    cell, phasing = solve_structure(reflections, measured, search)
+    told |= {
+        "resolution_A": 1 / float(reflections.lengths[seen].max()),
         "phases_from_centre_of_mass": int(measured.trusted.sum()),
         "phasing": {
             "figure_of_merit": phasing.figure_of_merit,
@@ -86,20 +106,14 @@ def solve_crystal(sample: Sample, spec: MismatchSpec, search: Search) -> Crystal
         },
         "correlation_with_centre_of_mass": measured.correlation(cell),
     }
-    return Crystal(cell, reflections, diagnostics)
+    return Crystal(cell, reflections, told)
 
 
-def fall_back(sample: Sample, spec: MismatchSpec, indexing: Indexing | None) -> Reconstruction:
+def fall_back(sample: Sample, spec: MismatchSpec, told: dict[str, Any], why: str) -> Reconstruction:
     """The fallback's image of a specimen without a lattice, with what was found and a warning."""
     image = CpuBaseline().reconstruct(sample, spec)
-    found: dict[str, Any] = {"found": False} if indexing is None else indexing.report()
-    warning = NO_LATTICE.format(
-        share=0.0 if indexing is None else indexing.share,
-        least=found.get("least_share", 0.0),
-        significance=0.0 if indexing is None else indexing.significance,
-        sigmas=found.get("least_significance", 0.0),
-    )
-    return replace(image, diagnostics={"lattice": found, "fallback": FALLBACK, "warning": warning})
+    warning = WARNING.format(why=why)
+    return replace(image, diagnostics={**told, "fallback": FALLBACK, "warning": warning})
 
 
 def whole_cells(sample: Sample, lattice: Lattice) -> Lattice:

@@ -80,6 +80,14 @@ class Indexing:
         """Whether there is a lattice: the limits are `LEAST_SHARE` and `LEAST_SIGNIFICANCE`."""
         return self.share >= LEAST_SHARE and self.significance >= LEAST_SIGNIFICANCE
 
+    def why_not(self) -> str:
+        """Why this is no lattice, with figures."""
+        return (
+            f"no lattice: the best one holds {self.share:.2f} of the scattered power beyond chance"
+            f" (a lattice has {LEAST_SHARE:g}), {self.significance:.0f} standard deviations above"
+            f" noise (at least {LEAST_SIGNIFICANCE:g})"
+        )
+
     def report(self) -> dict[str, Any]:
         """For people and JSON."""
         return {
@@ -88,9 +96,8 @@ class Indexing:
             "least_share": LEAST_SHARE,
             "significance": self.significance,
             "least_significance": LEAST_SIGNIFICANCE,
-            "basis_invA": self.lattice.basis.tolist(),
-            "basis_sigma_invA": self.lattice.sigmas.tolist(),
-            "cell_vectors_A": self.lattice.vectors.tolist(),
+            "reciprocal_vectors_invA": self.lattice.basis.tolist(),
+            "reciprocal_sigmas_invA": self.lattice.sigmas.tolist(),
         }
 
 

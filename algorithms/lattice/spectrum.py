@@ -12,11 +12,13 @@ power whose overlap parts bright pixels from dark ones best.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.base import Sample
+from algorithms.lattice.lattice import Lattice, reduced
 from algorithms.pixels import fill
 from physics.geometry import DetectorGeometry
 from schemas.spec import MismatchSpec
@@ -129,6 +131,21 @@ class ScanSpectrum:
         lowest = lengths <= lengths.min(axis=1, keepdims=True) * (1 + 1e-9)
         best = np.where(lowest, score, score - FAR_LIKELIER).argmax(axis=1)
         return np.asarray(best == len(shifts) // 2)
+
+    def folds(self, lattice: Lattice) -> list[Lattice]:
+        """Lattices that fold onto the same frequencies, within the aperture's diameter."""
+        shifts = (np.stack(list(np.ndindex(3, 3))) - 1) / np.array(self.steps_A)
+        ways = [
+            [v for v in vector + shifts if np.linalg.norm(v) < 2 * self.aperture_invA]
+            for vector in lattice.basis
+        ]
+        pairs = [np.stack(pair) for pair in product(*ways)]
+        smallest = float(self.resolution.min()) ** 2
+        return [
+            Lattice(reduced(pair), lattice.covariance)
+            for pair in pairs
+            if abs(np.linalg.det(pair)) > smallest
+        ]
 
 
 def _middle(places_A: Float64) -> tuple[NDArray[np.int64], Float64]:
