@@ -239,7 +239,7 @@ def json_attribute(
             missing,
             where,
             expected=f"a JSON attribute `{name}`",
-            found=f"attributes {sorted(item.attrs)}",
+            found=f"attributes {sorted(names(item.attrs))}",
             hint="see the contract's table of items (docs/contract.md)",
         )
     try:

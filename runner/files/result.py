@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import h5py
 import numpy as np
+from h5py import h5t
 from numpy.typing import NDArray
 from pydantic import BaseModel, JsonValue, RootModel, ValidationError
 
@@ -21,6 +22,7 @@ from runner.files.structure import (
     check_superblock,
     damage_named,
     structure_findings,
+    type_name,
 )
 from schemas.base import MAX_JSON_BYTES, StrictJSONError, json_text, record_from_json
 from schemas.challenge import SAMPLE_NAME_PATTERN
@@ -280,12 +282,14 @@ class _Reader:
                 "return x_hat with the shape of `sample.object_shape`",
             )
             return None
-        if dataset.dtype != np.dtype("<f4"):
+        # HDF5's own word: many of its types have no counterpart in numpy.
+        kind = dataset.id.get_type()
+        if kind != h5t.IEEE_F32LE:
             self._add(
                 "RESULT_DTYPE",
                 where,
                 "float32, little-endian",
-                str(dataset.dtype),
+                f"{8 * kind.get_size()}-bit {type_name(kind)} of another form",
                 "write x_hat.astype('float32')",
             )
             return None

@@ -111,10 +111,11 @@ BREAKS = (
         " or space.get_simple_extent_type() != h5s.SCALAR",
         "",
     ),
+    one("any encoding", STRUCTURE, "kind.get_cset() not in ENCODINGS", "False"),
     one("any length of an attribute", STRUCTURE, "kind.get_size() > MAX_JSON_BYTES", "False"),
     # what it says
     one("shape after reading", RESULT, "if dataset.shape != shape", "if False"),
-    one("any width of numbers", RESULT, 'dataset.dtype != np.dtype("<f4")', "False"),
+    one("any width of numbers", RESULT, "kind != h5t.IEEE_F32LE", "False"),
     one("NaN", RULES, "    if bad:", "    if False:"),
     one("huge values", RULES, "largest > MAX_MAGNITUDE", "False"),
     one(
