@@ -67,7 +67,7 @@ class TestWithEngine:
 
     def test_what_is_asked_for_is_applied(self, make_job: MakeJob) -> None:
         probe = (
-            "{ echo; cat /input/challenge.h5; echo; } >&2; id -u; ls /sys/class/net;"
+            'echo "$(cat /input/challenge.h5)" >&2; id -u; ls /sys/class/net;'
             " grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status;"
             " touch /root-is-open 2>/dev/null && echo open;"
             " echo 'echo exec' > /tmp/x; chmod +x /tmp/x; /tmp/x;"
@@ -204,6 +204,14 @@ class TestWithEngine:
         with connect() as engine:
             assert engine.client.containers.list(all=True, filters={"ancestor": job.image}) == []
         assert list(job.output.iterdir()) == []
+
+    def test_an_input_that_everybody_may_write_to_is_read_only_inside(
+        self, make_job: MakeJob
+    ) -> None:
+        job = make_job("sh", "-c", "echo other > /input/challenge.h5")
+        job.challenge.chmod(0o666)
+        assert run_container(job).exit_code != 0
+        assert job.challenge.read_bytes() == b"any input"
 
     def test_a_private_input_is_readable_inside(self, make_job: MakeJob) -> None:
         job = make_job("cat", "/input/challenge.h5")
