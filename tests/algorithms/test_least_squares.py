@@ -248,11 +248,11 @@ def test_the_strength_is_near_the_best(penalty: str, loss_db: float) -> None:
 @pytest.mark.parametrize("scale", [1e-4, 1e5])
 def test_units_do_not_matter(scale: float) -> None:
     """Neither those of y nor those of x: the result scales, the strength stays."""
-    identity = Modulation(np.ones((SIDE, SIDE)))
-    plain = sample_of(identity, 0.1)
+    identity = Modulation(np.ones((16, 16)))
+    plain = sample_of(identity, 0.1, x=scene(16))
     expected = LeastSquares().reconstruct_linear(plain)
     brighter = LinearSample("sample_00", scale * plain.y, identity)
-    louder = LinearSample("sample_00", scale * plain.y, Modulation(np.full((SIDE, SIDE), scale)))
+    louder = LinearSample("sample_00", scale * plain.y, Modulation(np.full((16, 16), scale)))
     for sample, unit in ((brighter, scale), (louder, 1.0)):
         found = LeastSquares().reconstruct_linear(sample)
         assert found.diagnostics["strength"] == pytest.approx(expected.diagnostics["strength"])
@@ -281,7 +281,7 @@ def test_nothing_measured() -> None:
 
 
 def test_the_same_bytes_again() -> None:
-    sample = sample_of(Modulation(np.ones((SIDE, SIDE))), 0.2)
+    sample = sample_of(Modulation(np.ones((16, 16))), 0.2, x=scene(16))
     first, again = (LeastSquares().reconstruct_linear(sample).x_hat for _ in range(2))
     assert first.tobytes() == again.tobytes()
     assert first.dtype == np.float32

@@ -74,6 +74,12 @@ def test_a_model_with_branches() -> None:
     assert to_text(model) == FORK
 
 
+def test_a_label_that_is_used_is_written() -> None:
+    """A reader should not have to count stages to find out what m1 is."""
+    model = parse("M(a) -> s: Sigma; m1 -> C(b) -> s")
+    assert to_text(model) == "m1: M(a) -> s: Sigma; m1 -> C(b) -> s"
+
+
 def test_spaces_and_a_last_semicolon_do_not_matter() -> None:
     assert parse(" M ( a ,b )\n->  D;") == parse("M(a,b)->D")
 
