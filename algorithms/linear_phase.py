@@ -27,8 +27,8 @@ from algorithms.base import Sample
 from algorithms.prior import PEAK_CONTRAST, pin_background
 from algorithms.scan_transform import Aliases
 
-ROUNDS = 8
-"""Rounds of expectation maximisation: the image then changes by less than its noise."""
+ROUNDS = 30
+"""Rounds of expectation maximisation. A frequency that hardly fits takes twenty to be believed."""
 
 
 @dataclass
@@ -87,12 +87,17 @@ class NormalEquations:
         mean = (covariance @ self.projection[..., None])[..., 0]
         return mean, covariance.diagonal(dim1=-2, dim2=-1).real
 
-    def misfit(self, mean: Tensor) -> Tensor:
-        """Reduced chi-square at each frequency, (Py, Px), of the unknowns `mean`."""
+    def misfit(self, variance: Tensor) -> Tensor:
+        """Reduced chi-square at each frequency, (Py, Px), of the mean under a prior of `variance`.
+
+        Its freedom is what is left of the measured values: the mean takes tr(G C) of them, C its
+        covariance, which is 1 - C/S for each unknown.
+        """
+        mean, spread = self.posterior(variance)
         explained = 2 * (self.projection.conj() * mean).real.sum(dim=-1)
         model = torch.einsum("yxu,yxuv,yxv->yx", mean.conj(), self.gram, mean).real
-        freedom = max(1, self.measured - mean.shape[-1])
-        return (self.energy - explained + model) / freedom
+        taken = torch.where(variance > 0, 1 - spread / variance, 0.0).sum(dim=-1)
+        return (self.energy - explained + model) / (self.measured - taken).clamp_min(1.0)
 
     def doubted(self, factor: Tensor) -> NormalEquations:
         """The same with noise of `factor` (Py, Px) times the variance."""
@@ -133,12 +138,14 @@ def prior_variance(equations: NormalEquations, aliases: Aliases, rounds: int = R
         peak = power > PEAK_CONTRAST * ring_mean(power, passed)
         return torch.where(peak, power, ring_mean(power, passed * ~peak))
 
-    # By moments: E|b|^2 = G + sum |G|^2 S, summed over each ring.
+    # By moments, E|b|^2 = G + sum |G|^2 S, over each ring. A coefficient weighs as its information
+    # does: where S is large, the best weights are equal, and where it is small, its square.
     excess = equations.projection.abs().square() - equations.information
-    square = equations.gram.abs().square().sum(dim=-1)
+    known = equations.gram.abs().square().sum(dim=-1).sqrt()
+    excess = torch.where(known > 0, excess / known, 0.0)
 
     def moments(kind: int) -> Tensor:
-        scale = ring_mean(of_kind(square, kind), passed)
+        scale = ring_mean(of_kind(known, kind), passed)
         ratio = ring_mean(of_kind(excess, kind), passed) / scale
         return torch.where(scale > 0, ratio, 0.0).clamp_min(0.0)
 
@@ -163,25 +170,23 @@ class Estimate:
 
 
 def estimate(
-    equations: NormalEquations, aliases: Aliases, *, reference: float | None, rounds: int = ROUNDS
+    equations: NormalEquations, aliases: Aliases, *, speckle: float, rounds: int = ROUNDS
 ) -> Estimate:
     """The unknowns under their empirical prior, each frequency believed as far as it fits.
 
     A linear model leaves the interference of scattered waves with each other unexplained. It shows
-    as a chi-square above that of the noise, at some frequencies more than at others, and counts as
-    more noise there.
+    as a chi-square above 1, at some frequencies more than at others, and counts as more noise
+    there. Unlike noise it comes in speckles: what it adds to the mean square is `speckle` times as
+    much where it matters, in patterns as smooth as the templates are.
 
     Args:
         equations: what was measured.
         aliases: the frequencies.
-        reference: chi-square of noise alone; None takes the median over the frequencies for it,
-            where `equations` know their noise but for a factor.
+        speckle: measured values in a speckle.
         rounds: rounds of expectation maximisation.
     """
-    mean, _ = equations.posterior(prior_variance(equations, aliases, rounds))
-    misfit = equations.misfit(mean)
-    noise = float(misfit.median()) if reference is None else reference
-    doubted = equations.doubted((misfit / max(noise, 1e-30)).clamp_min(1.0))
+    misfit = equations.misfit(prior_variance(equations, aliases, rounds))
+    doubted = equations.doubted(1 + speckle * (misfit - 1).clamp_min(0.0))
     mean, _ = doubted.posterior(prior_variance(doubted, aliases, rounds))
     return Estimate(mean, misfit)
 

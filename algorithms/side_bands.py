@@ -170,3 +170,9 @@ def measured_side_bands(
                 equations.add(both, spectra[cols], weights[row, cols])
         sample.progress((row + 1) / height)
     return equations
+
+
+def speckle_pixels(ideal: IdealOperator) -> float:
+    """Detector pixels in a speckle: the window's area over that which the probe lights."""
+    power = np.abs(ideal.probe.astype(np.complex128)) ** 2
+    return float(power.size * (power**2).sum() / power.sum() ** 2)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from algorithms.base import Reconstruction, Sample
 from algorithms.linear_phase import ROUNDS, DirectPhase, estimate, matched, pinned
 from algorithms.scan_transform import Aliases, Raster
-from algorithms.side_bands import measured_side_bands
+from algorithms.side_bands import measured_side_bands, speckle_pixels
 from algorithms.wiener import BACKGROUND_PERCENTILE
 from schemas.spec import MismatchSpec
 
@@ -55,7 +55,8 @@ class Ssb:
         equations = measured_side_bands(sample, spec, raster, aliases, textbook=not self.aliases)
         diagnostics: dict[str, float] = {"aliases": aliases.most, "pixels": equations.measured}
         if self.aliases:
-            found = estimate(equations, aliases, reference=1.0, rounds=self.rounds)
+            speckle = speckle_pixels(sample.operator)
+            found = estimate(equations, aliases, speckle=speckle, rounds=self.rounds)
             coefficients, _ = found.mean.chunk(2, dim=-1)
             diagnostics["misfit"] = float(found.misfit.mean())
         else:

@@ -18,9 +18,9 @@ from algorithms.linear_phase import (
     ROUNDS,
     DirectPhase,
     NormalEquations,
-    estimate,
     matched,
     pinned,
+    prior_variance,
 )
 from algorithms.pixels import PixelStatistics, fill
 from algorithms.prior import BACKGROUND_PERCENTILE
@@ -74,7 +74,8 @@ class Wdd:
         aliases = Aliases.of(sample, raster, folded=self.aliases)
         found = deconvolve(sample, spec, raster, aliases, self.epsilon, textbook=not self.aliases)
         if self.aliases:
-            mean = estimate(found.equations, aliases, reference=None, rounds=self.rounds).mean
+            prior = prior_variance(found.equations, aliases, self.rounds)
+            mean, _ = found.equations.posterior(prior)
             phase_part, amplitude = mean.chunk(2, dim=-1)
             coefficients = phase_part + amplitude
         else:
@@ -106,7 +107,11 @@ class Deconvolution:
 
     @property
     def direct_beam(self) -> float:
-        """|t(0)|^2, the share of the wave that is not scattered; 1 where nothing was read."""
+        """|t(0)|^2, the share of the wave that is not scattered; 1 where nothing was read.
+
+        Too high by about half of what is scattered, for at small rho the scattered waves' own
+        autocorrelations add up.
+        """
         seen = self.direct_information > 0
         return self.direct_projection / self.direct_information if seen else 1.0
 
