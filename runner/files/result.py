@@ -16,7 +16,7 @@ from pydantic import BaseModel, JsonValue, RootModel, ValidationError
 
 from runner.files import hdf5
 from runner.files.challenge import Challenge
-from runner.files.rules import Expected, expected_of, image_fault, spec_fault
+from runner.files.rules import Expected, expected_of, image_fault, spec_fault, variant_fault
 from runner.files.structure import (
     SUPERBLOCK_BYTES,
     check_superblock,
@@ -181,7 +181,9 @@ class _Reader:
         attrs = hdf5.attributes_as(
             file, ResultAttrs, missing="RESULT_MISSING_ITEM", malformed="RESULT_MALFORMED"
         )
-        self._require_variant(attrs.variant)
+        fault = variant_fault(attrs.variant, self._expected, f"{self._name}:/@variant")
+        if fault is not None:
+            raise ContractError(fault)
         provenance = self._record(file, "provenance", Provenance)
         run_info = self._record(file, "run_info", RunInfo) if "run_info" in file.attrs else None
         self._unknown("/", "attribute", set(hdf5.names(file.attrs)) - ROOT_ATTRS)
@@ -230,22 +232,6 @@ class _Reader:
                 hint="write less of it, or plain ASCII",
             )
         return record
-
-    def _require_variant(self, found: str) -> None:
-        """Refuse an answer to another variant of the benchmark.
-
-        Raises:
-            ContractError: RESULT_OTHER_INPUT.
-        """
-        asked = {entry.variant for entry in self._expected.values()}
-        if found not in asked:
-            raise refuse(
-                "RESULT_OTHER_INPUT",
-                f"{self._name}:/@variant",
-                expected=", ".join(sorted(asked)),
-                found=found,
-                hint="validate against the challenge file that the result answers",
-            )
 
     def _sample(self, group: h5py.Group, expected: Expected) -> SampleResult | None:
         before = len(self.findings)

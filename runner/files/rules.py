@@ -39,6 +39,20 @@ def expected_of(challenge: Challenge) -> dict[str, Expected]:
     }
 
 
+def variant_fault(found: str, expected: Mapping[str, Expected], where: str) -> Finding | None:
+    """What is wrong with an answer to this variant of the benchmark, if anything."""
+    asked = {entry.variant for entry in expected.values()}
+    if found in asked:
+        return None
+    return finding(
+        "RESULT_OTHER_INPUT",
+        where,
+        expected=", ".join(sorted(asked)),
+        found=found,
+        hint="validate against the challenge file that the result answers",
+    )
+
+
 def image_fault(values: NDArray[np.float32], where: str) -> Finding | None:
     """What is wrong with the values of an x_hat, if anything."""
     bad = int(np.count_nonzero(~np.isfinite(values)))

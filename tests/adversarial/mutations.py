@@ -122,6 +122,7 @@ BREAKS = (
         "spec out of its range", RULES, "not entry.min <= values[entry.name] <= entry.max", "False"
     ),
     one("unknown names in the spec", RULES, "if name not in ranges.names", "if False"),
+    one("any variant", RULES, "if found in asked:", "if True:"),
     one("unknown items", RESULT, "for name in sorted(names):", "for name in ():"),
     one("a key twice in JSON", JSON, "if key in found", "if False"),
     one("NaN in JSON", JSON, "parse_constant=_no_constant", "parse_constant=float"),
@@ -171,6 +172,12 @@ BREAKS = (
     ),
     # the process that judges
     one("a reader that died is believed", PARENT, "if outcome.exit_code < 0", "if False"),
+    one(
+        "the variant is believed",
+        PARENT,
+        "(fault := variant_fault",
+        "False and (fault := variant_fault",
+    ),
     one("images are believed", PARENT, "image_fault(x_hat, name) or ", ""),
     one("specs are believed", PARENT, " or spec_fault(spec, expected.ranges, name)", ""),
     one("findings are believed", PARENT, "entry.blame is not Blame.RESULT", "False"),
