@@ -61,6 +61,11 @@ def stepped() -> tuple[Sample, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
+def solved(perfect: Sample) -> Reconstruction:
+    return Pedt().reconstruct(perfect, SPEC)
+
+
+@pytest.fixture(scope="module")
 def refined(perfect: Sample) -> Reconstruction:
     return Microed().reconstruct(perfect, SPEC)
 
@@ -68,9 +73,9 @@ def refined(perfect: Sample) -> Reconstruction:
 # --- pedt -----------------------------------------------------------------------------------------
 
 
-def test_pedt_finds_a_crystal(perfect: Sample) -> None:
+def test_pedt_finds_a_crystal(solved: Reconstruction) -> None:
     """A perfect crystal, at its place, with its hand: the published row's 24 dB are the least."""
-    found = Pedt().reconstruct(perfect, SPEC)
+    found = solved
     x = image_of(CRYSTAL)
     assert psnr_db(found.x_hat, x) > 24
     assert psnr_db(found.x_hat[::-1, ::-1], x) < 20
@@ -81,15 +86,13 @@ def test_pedt_finds_a_crystal(perfect: Sample) -> None:
     json.dumps(found.diagnostics, allow_nan=False)
 
 
-def test_pedt_is_deterministic(perfect: Sample) -> None:
-    first, second = (Pedt().reconstruct(perfect, SPEC).x_hat for _ in range(2))
-    assert first.tobytes() == second.tobytes()
+def test_pedt_is_deterministic(perfect: Sample, solved: Reconstruction) -> None:
+    assert Pedt().reconstruct(perfect, SPEC).x_hat.tobytes() == solved.x_hat.tobytes()
 
 
-def test_every_cell_is_the_average_one(perfect: Sample) -> None:
+def test_every_cell_is_the_average_one(solved: Reconstruction) -> None:
     """The image repeats with the lattice: what breaks it cannot be seen."""
-    x_hat = Pedt().reconstruct(perfect, SPEC).x_hat
-    spectrum = np.abs(np.fft.fft2(x_hat))
+    spectrum = np.abs(np.fft.fft2(solved.x_hat))
     bins = np.argwhere(spectrum > 1e-3 * spectrum[0, 0])
     turns = (bins + FIELD_PX // 2) % FIELD_PX - FIELD_PX // 2
     # The image is cut off at 0, and so has waves that fold: whole numbers of turns, all the same.
@@ -113,11 +116,10 @@ def test_a_lattice_that_the_scan_folds_is_unfolded_by_the_disks() -> None:
 # --- microed --------------------------------------------------------------------------------------
 
 
-def test_microed_is_better_than_pedt(perfect: Sample, refined: Reconstruction) -> None:
+def test_microed_is_better_than_pedt(solved: Reconstruction, refined: Reconstruction) -> None:
     """All patterns carry one cell: on a perfect crystal little is left but the constant."""
     x = image_of(CRYSTAL)
-    pedt = psnr_db(Pedt().reconstruct(perfect, SPEC).x_hat, x)
-    assert psnr_db(refined.x_hat, x) > max(pedt + 5, 36)
+    assert psnr_db(refined.x_hat, x) > max(psnr_db(solved.x_hat, x) + 5, 36)
 
 
 def test_figures_of_merit_are_those_of_a_perfect_crystal(refined: Reconstruction) -> None:
@@ -129,10 +131,15 @@ def test_figures_of_merit_are_those_of_a_perfect_crystal(refined: Reconstruction
     json.dumps(diagnostics, allow_nan=False)
 
 
+@pytest.mark.slow
+def test_microed_is_deterministic(perfect: Sample, refined: Reconstruction) -> None:
+    assert Microed().reconstruct(perfect, SPEC).x_hat.tobytes() == refined.x_hat.tobytes()
+
+
 def test_a_step_is_seen_by_the_scale_alone(stepped: tuple[Sample, np.ndarray]) -> None:
     sample, x = stepped
     with_map, without = (
-        psnr_db(Microed(scale_reach=reach).reconstruct(sample, SPEC).x_hat, x)
+        psnr_db(Microed(scale_reach=reach, refinements=15).reconstruct(sample, SPEC).x_hat, x)
         for reach in (0.5, 0.0)
     )
     assert with_map > without + 4

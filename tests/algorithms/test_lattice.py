@@ -119,7 +119,7 @@ def test_lattices_of_every_kind_are_found(turns: tuple[tuple[int, int], tuple[in
     assert np.abs(error_of(found.lattice, truth)).max() * FIELD_A < 0.02
 
 
-@pytest.mark.parametrize("turn_deg", [3.0, 17.0, 41.0])
+@pytest.mark.parametrize("turn_deg", [3.0, 41.0])
 def test_a_lattice_at_any_angle_is_found_between_pixels(turn_deg: float) -> None:
     """No supercell: nothing is a whole number of turns. Nodes leak into each other a little."""
     truth = turned_lattice(3.16, 3.16, 120.0, turn_deg)
@@ -163,28 +163,28 @@ def waves_in_noise(truth: Lattice, rng: np.random.Generator) -> ScanSpectrum:
 
 
 def test_the_errors_of_a_lattice_are_as_large_as_stated() -> None:
-    """Twelve noises: each coordinate off by its own standard error, on the average."""
+    """Six noises: each coordinate off by its own standard error, on the average."""
     truth = turned_lattice(3.2, 3.7, 104.0, 23.0)
     pulls = []
-    for seed in range(12):
+    for seed in range(6):
         found = index(waves_in_noise(truth, np.random.default_rng(seed)))
         assert found is not None
         assert found.found
         pulls.append(error_of(found.lattice, truth) / found.lattice.sigmas)
-    assert 0.7 < np.sqrt(np.mean(np.square(pulls))) < 1.4
+    assert 0.6 < np.sqrt(np.mean(np.square(pulls))) < 1.5
 
 
 # --- no lattice is found where none is ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_atoms_are_no_lattice(seed: int) -> None:
     found = found_in(atoms((FIELD_PX, FIELD_PX), count=200, width_px=1.0, seed=seed), seed=seed)
     assert not found.found
     assert found.share < 0.35
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_noise_is_no_lattice(seed: int) -> None:
     """No specimen at all."""
     found = found_in(np.zeros((FIELD_PX, FIELD_PX), dtype=np.float32), seed=seed)
@@ -206,6 +206,17 @@ def test_a_field_too_small_for_a_lattice_is_none() -> None:
     ideal = make_ideal(window=32, object_shape=(8, 8), step=4, C10_A=-100.0)
     sample = measured(ideal, atoms((8, 8), count=2), SPEC)
     assert index(ScanSpectrum.of(sample, SPEC, EVERY_PIXEL)) is None
+
+
+@pytest.mark.slow
+def test_false_alarms_are_rare() -> None:
+    """None in forty fields of random atoms, many or few, and none in forty without a specimen."""
+    alarms = 0
+    for seed in range(100, 140):
+        count = int(np.random.default_rng(seed).integers(60, 400))
+        x = atoms((FIELD_PX, FIELD_PX), count=count, width_px=1.0, seed=seed)
+        alarms += found_in(x, seed=seed).found + found_in(np.zeros_like(x), seed=seed).found
+    assert alarms == 0
 
 
 # --- structure factors from disks -----------------------------------------------------------------
@@ -291,7 +302,7 @@ def test_the_centre_of_mass_measures_structure_factors(phase_rad: float) -> None
     assert np.abs(error).max() < 0.06 * np.abs(truth).max()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_honeycomb_is_solved_at_its_place(seed: int) -> None:
     """Intensities alone do not tell a honeycomb from its rivals, nor it from its twin."""
     shift = np.random.default_rng(seed).uniform(size=2)
@@ -319,6 +330,27 @@ def test_a_phase_object_transmits_less_than_its_phase() -> None:
     assert ratio[1] == pytest.approx((amplitude / 2) / scipy.special.jv(1, amplitude), rel=1e-3)
     weak = UnitCell(lattice, indices, cell.coefficients * 1e-3)
     np.testing.assert_allclose(phase_object_ratio(weak)[1:], 1.0, atol=1e-6)
+
+
+def test_a_strong_phase_is_corrected_for() -> None:
+    """From exact |T_g| of 2 rad: magnitudes of the phase, and not those of exp(i phase)."""
+    cell = cell_of(commensurate(((7, -6), (2, 9))), *HONEYCOMB)
+    strength = 2.0 / np.ptp(cell.grid((48, 48)))
+    truth = UnitCell(cell.lattice, cell.indices, strength * cell.coefficients)
+    wave = np.exp(1j * truth.grid((48, 48)))
+    powers = np.abs(UnitCell.from_grid(cell.lattice, cell.indices, wave).coefficients) ** 2
+    powers = (powers + powers[mates(cell.indices)]) / 2
+    sigmas = np.full(len(powers), 1e-12)
+    reflections = Reflections(cell.lattice, cell.indices, powers, sigmas, 0.0, 1.0)
+    low = slice(1, 7)
+    response = np.ones(6, dtype=np.complex128)
+    nodes = CentreOfMassNodes(cell.indices[low], truth.coefficients[low], response, 1e-12)
+    solved, _ = solve_structure(reflections, nodes, Search(starts=8, iterations=200, seed=0))
+    magnitudes = np.abs(truth.coefficients)[1:]
+    kinematic = np.abs(np.sqrt(powers[1:]) - magnitudes).sum()
+    corrected = np.abs(np.abs(solved.coefficients)[1:] - magnitudes).sum()
+    assert kinematic > 0.07 * magnitudes.sum()
+    assert corrected < 0.5 * kinematic
 
 
 # --- tiling ---------------------------------------------------------------------------------------
