@@ -28,9 +28,10 @@ def algorithms(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"default": DEFAULT_ALGORITHM, **listed}))
         return
+    width = max(len(name) for entries in listed.values() for name in entries)
     for title, entries in listed.items():
         if entries:
             click.echo(f"{title}:")
             for name, summary in entries.items():
-                click.echo(f"  {name:<16} {summary}")
+                click.echo(f"  {name:<{width}}  {summary}")
     click.echo(f"\ndefault: {DEFAULT_ALGORITHM}; your own: path/to/file.py:ClassName[+CALIBRATOR]")
