@@ -34,7 +34,8 @@ class SetProjection:
         modulus: the modulus constraint.
         stream: the patterns, prepared for it.
         apart: (Ny*Nx,) of bool, patterns that no update sees.
-        start: (H, W) [rad], the calibrator's phase, or else the integrated centre of mass.
+        start: (H, W) [rad], the integrated centre of mass. Not the calibrator's phase: that holds
+            the noise already that stopping early keeps out.
         illumination: (H, W), sum over the scan of |P|^2.
         window: (H, W), weight of each pixel: beyond the scan an image holds nothing.
         gauge: takes a ramp out that belongs to the detector's centre.
@@ -66,7 +67,7 @@ class SetProjection:
         usable = PixelStatistics.of(sample.y).usable(attrs.gain)
         operator = ForwardOperator(sample.operator, device=sample.device)
         modulus = Modulus.of(sample, None if usable.all() else operator.tensor(usable), shift)
-        begun = integrated_phase(sample, spec, usable) if sample.phase is None else sample.phase
+        begun = integrated_phase(sample, spec, usable)
         illumination = operator.illumination()
         window = scan_window(illumination / illumination.max(), operator.count)
         apart = torch.zeros(operator.count, dtype=torch.bool)

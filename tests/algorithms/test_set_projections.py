@@ -247,6 +247,15 @@ def test_sparse_counts_need_the_shift(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_a_phase_that_holds_noise_is_no_start(
+    name: str, noisy: Sample, found: dict[str, Reconstruction]
+) -> None:
+    noise = np.random.default_rng(0).standard_normal(X.shape).astype(np.float32)
+    image = METHODS[name].reconstruct(replace(noisy, phase=noise), SPEC)
+    assert image.x_hat.tobytes() == found[name].x_hat.tobytes()
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_time_that_is_up_ends_after_a_pass(name: str, noisy: Sample) -> None:
     image = METHODS[name].reconstruct(replace(noisy, deadline=0.0), SPEC)
     assert len(image.diagnostics["held_out_losses"]) == 1
