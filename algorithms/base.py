@@ -8,6 +8,10 @@ A participant writes one class. Three shapes are understood:
 - `Calibrator.estimate(sample)`: finds the detector geometry.
 
 Any of them may have `setup()`, called once before the first sample and timed apart.
+
+Samples of other variants of the benchmark, and any other problem that is linear in its signal, are
+a `LinearSample`. An algorithm says that it can handle those by having the method for them:
+`solve_linear`, `reconstruct_linear`, `estimate_linear`.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +27,13 @@ from numpy.typing import NDArray
 from physics.ideal import IdealOperator, Patterns
 from schemas.findings import ContractError, refuse
 from schemas.limits import ResourceLimits
-from schemas.spec import MismatchSpec, SpecRanges
+from schemas.spec import MismatchSpec, NamedSpec, SpecRanges
+
+if TYPE_CHECKING:  # its module loads torch
+    from physics.primitives.base import LinearPrimitive
+
+NO_RANGES = SpecRanges(())
+"""Nothing is to be calibrated."""
 
 UNSUITED = "SAMPLE_UNSUITED"
 
@@ -86,6 +96,44 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class LinearSample:
+    """One measurement y = H x + noise with a linear H that is known.
+
+    Attributes:
+        name: sample name.
+        y: the measurement, the shape of H's range; real, or complex.
+        operator: H, a linear primitive: `forward`, `adjoint`, `shape`.
+        ranges: published ranges of the mismatch parameters, whatever their names. H does not say
+            how it depends on them.
+        seed: seed for everything random.
+        device: torch device to work on, "cpu" or "cuda".
+        deadline: `time.monotonic()` at which the sample must be done, or None.
+        true_spec: the true mismatch, only where the file holds it; for the calibrator `oracle`.
+        progress: call it with the fraction done (0 to 1) from time to time.
+    """
+
+    name: str
+    y: NDArray[Any]
+    operator: LinearPrimitive
+    ranges: SpecRanges = NO_RANGES
+    seed: int = 0
+    device: str = "cpu"
+    deadline: float | None = None
+    true_spec: NamedSpec | None = None
+    progress: Callable[[float], None] = field(default=_silent, repr=False)
+
+    @property
+    def object_shape(self) -> tuple[int, ...]:
+        """Shape that x_hat must have."""
+        return self.operator.shape.domain
+
+    @property
+    def seconds_left(self) -> float:
+        """Time until the deadline [s]; infinite without one."""
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+
+@dataclass(frozen=True)
 class Calibration:
     """What a calibrator found.
 
@@ -108,17 +156,20 @@ class Reconstruction:
     """What an algorithm returns for one sample.
 
     Attributes:
-        x_hat: (H, W) image, x in [0, 1].
-        spec: the corrected spec; None keeps the one that a reconstructor was given.
+        x_hat: (H, W) image, x in [0, 1]; of a linear sample, the signal's shape.
+        spec: the corrected spec, a `NamedSpec` of a linear sample; None keeps the one that a
+            reconstructor was given.
         diagnostics: anything JSON can hold, at most 64 KiB.
     """
 
     x_hat: NDArray[np.floating[Any]]
-    spec: MismatchSpec | None = None
+    spec: MismatchSpec | NamedSpec | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
 
 
-def unsuited(sample: Sample, *, needs: str, found: str, instead: str) -> ContractError:
+def unsuited(
+    sample: Sample | LinearSample, *, needs: str, found: str, instead: str
+) -> ContractError:
     """SAMPLE_UNSUITED, ready to be raised: why an algorithm cannot serve a sample.
 
     Args:
@@ -159,6 +210,30 @@ class Algorithm(Protocol):
         """x_hat (H, W) and the corrected spec."""
 
 
+@runtime_checkable
+class LinearCalibrator(Protocol):
+    """Has an answer to the mismatch of a linear sample."""
+
+    def estimate_linear(self, sample: LinearSample) -> NamedSpec:
+        """The mismatch, within `sample.ranges`."""
+
+
+@runtime_checkable
+class LinearReconstructor(Protocol):
+    """Makes the signal of a linear sample."""
+
+    def reconstruct_linear(self, sample: LinearSample) -> Reconstruction:
+        """x_hat, of `sample.object_shape`."""
+
+
+@runtime_checkable
+class LinearAlgorithm(Protocol):
+    """Solves a linear sample: signal and spec."""
+
+    def solve_linear(self, sample: LinearSample) -> Reconstruction:
+        """x_hat, of `sample.object_shape`, and the corrected spec."""
+
+
 @dataclass(frozen=True)
 class Composed:
     """A reconstructor with a calibrator: first the detector, then the image.
@@ -193,6 +268,36 @@ class Composed:
             "reconstruction": dict(image.diagnostics),
         }
         return Reconstruction(image.x_hat, image.spec or calibration.spec, diagnostics)
+
+
+@dataclass(frozen=True)
+class ComposedLinear:
+    """A reconstructor and a calibrator that both handle linear samples.
+
+    Attributes:
+        reconstructor: makes the signal.
+        calibrator: answers with a spec.
+    """
+
+    reconstructor: LinearReconstructor
+    calibrator: LinearCalibrator
+
+    def solve_linear(self, sample: LinearSample) -> Reconstruction:
+        """The signal with H as it is, and the calibrator's spec."""
+        image = self.reconstructor.reconstruct_linear(sample)
+        spec = self.calibrator.estimate_linear(sample)
+        return replace(image, spec=image.spec or spec)
+
+
+def linear_form(algorithm: Algorithm) -> LinearAlgorithm | None:
+    """The algorithm as one of linear samples; None when it cannot handle them."""
+    if isinstance(algorithm, LinearAlgorithm):
+        return algorithm
+    if isinstance(algorithm, Composed):
+        parts = algorithm.reconstructor, algorithm.calibrator
+        if isinstance(parts[0], LinearReconstructor) and isinstance(parts[1], LinearCalibrator):
+            return ComposedLinear(parts[0], parts[1])
+    return None
 
 
 def _share(sample: Sample, part: int) -> Sample:

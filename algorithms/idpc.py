@@ -43,7 +43,7 @@ def integrated_phase(
         smoothing: width of the gridding kernel [scan steps].
     """
     momentum = center_of_mass(sample, spec, usable)
-    field = _grid(momentum - momentum.mean(axis=0), sample, smoothing)
+    field = grid(momentum - momentum.mean(axis=0), sample, smoothing)
     return integrate(field, sample.operator.attrs.sampling_A)
 
 
@@ -66,8 +66,14 @@ def center_of_mass(sample: Sample, spec: MismatchSpec, usable: NDArray[np.bool_]
     return momentum * pixel
 
 
-def _grid(values: Float64, sample: Sample, smoothing: float) -> Float64:
-    """Scattered (N, 2) values on the object's pixels, (2, H, W): a normalised Gaussian mean."""
+def grid(values: Float64, sample: Sample, smoothing: float) -> Float64:
+    """Scattered (N, 2) values on the object's pixels, (2, H, W): a normalised Gaussian mean.
+
+    Args:
+        values: one vector a position.
+        sample: whose positions.
+        smoothing: width of the Gaussian [scan steps].
+    """
     height, width = sample.object_shape
     positions = np.rint(sample.operator.positions_px).astype(int)
     flat = (positions[:, 0] % height) * width + positions[:, 1] % width

@@ -165,9 +165,15 @@ def believe_contradictions(
     return with_prior + weight * blur(difference, resolution_px / 2)
 
 
-def pin_background(x: Tensor, window: Tensor) -> Tensor:
-    """x (H, W) shifted so that its background is 0 where the beam was, and clipped to [0, 1]."""
+def pin_background(x: Tensor, window: Tensor, percentile: float = BACKGROUND_PERCENTILE) -> Tensor:
+    """x (H, W) shifted so that its background is 0 where the beam was, and clipped to [0, 1].
+
+    Args:
+        x: the image.
+        window: weight of each pixel, (H, W), at most 1: what is below a half is not looked at.
+        percentile: which value is the background's.
+    """
     seen = x[window > WELL_SEEN]
     # numpy's: torch's own refuses more than 16 million values.
-    background = float(np.percentile(seen.cpu().numpy(), BACKGROUND_PERCENTILE))
+    background = float(np.percentile(seen.cpu().numpy(), percentile))
     return (x - background).clamp(0.0, 1.0)

@@ -14,6 +14,9 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from algorithms.analysis.base import Analysis
 from algorithms.base import Algorithm, Calibrator, Composed, Reconstructor
 from schemas.findings import ContractError, refuse
 
@@ -40,10 +43,12 @@ class Entry:
     Attributes:
         target: "module:Class".
         summary: one line for `stem4d algorithms`.
+        calibrator: what a reconstructor is composed with when nothing else is asked for.
     """
 
     target: str
     summary: str
+    calibrator: str = DEFAULT_CALIBRATOR
 
 
 CALIBRATORS: Mapping[str, Entry] = MappingProxyType(
@@ -68,9 +73,80 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.baseline:CpuBaseline",
             "centre of mass, integrated (iDPC); linear, one pass",
         ),
+        "virtual-detector": Entry(
+            "algorithms.reconstructors.virtual_detector:VirtualDetector",
+            "bright field of the disk's inner half, its contrast transfer undone; linear",
+        ),
+        "annular-bright-field": Entry(
+            "algorithms.reconstructors.virtual_detector:AnnularBrightField",
+            "the disk's outer half, its contrast transfer undone; linear",
+        ),
+        "annular-dark-field": Entry(
+            "algorithms.reconstructors.virtual_detector:AnnularDarkField",
+            "what is scattered out of the disk, the probe's blur undone",
+        ),
+        "com": Entry(
+            "algorithms.reconstructors.com:CenterOfMass",
+            "centre-of-mass field, as arrows in the diagnostics; its charge density as image",
+        ),
+        "idpc": Entry(
+            "algorithms.reconstructors.idpc:Idpc",
+            "centre of mass, integrated, and the probe's blur undone; linear",
+        ),
+        "parallax": Entry(
+            "algorithms.reconstructors.parallax:Parallax",
+            "tilt-corrected bright field on the object's pixels, CTF undone; linear",
+        ),
         "ptychography": Entry(
             "algorithms.reconstructors.ptychography:Ptychography",
             "iterative phase retrieval on the counts' likelihood, known probe",
+        ),
+        "epie": Entry(
+            "algorithms.reconstructors.epie:Epie",
+            "ptychographic iterative engine: projections pattern by pattern, stopped by the data",
+        ),
+        "dm": Entry(
+            "algorithms.reconstructors.dm:DifferenceMap",
+            "difference map or RAAR over all exit waves at once (needs memory for them)",
+        ),
+        "ssb": Entry(
+            "algorithms.reconstructors.ssb:Ssb",
+            "single side bands of a weak phase, scan aliases told apart; linear",
+        ),
+        "wdd": Entry(
+            "algorithms.reconstructors.wdd:Wdd",
+            "Wigner distribution deconvolution of the transmission; no iterations",
+        ),
+        "direct-methods": Entry(
+            "algorithms.reconstructors.direct_methods:DirectMethods",
+            "Fourier phases from magnitudes alone: triplets, then atoms (needs a periodic object)",
+        ),
+        "pedt": Entry(
+            "algorithms.reconstructors.pedt:Pedt",
+            "average cell of a crystal: averaged intensities, charge flipping, tiled",
+        ),
+        "microed": Entry(
+            "algorithms.reconstructors.microed:Microed",
+            "the cell of pedt refined against every pattern, with a map of scales",
+        ),
+        "least-squares": Entry(
+            "algorithms.reconstructors.least_squares:LeastSquares",
+            "regularised inverse of any linear H: other variants' files, not 4D-STEM",
+            calibrator="none",
+        ),
+    }
+)
+
+
+ANALYSES: Mapping[str, Entry] = MappingProxyType(
+    {
+        "strain": Entry(
+            "algorithms.analysis.strain:Strain",
+            "strain and rotation maps from diffraction disks; nanobeam scans",
+        ),
+        "orientation": Entry(
+            "algorithms.analysis.orientation:Orientation",
+            "zone axis and in-plane rotation maps by template matching; nanobeam scans",
         ),
     }
 )
@@ -84,7 +160,7 @@ def installed() -> dict[str, str]:
 def load_algorithm(name: str) -> Algorithm:
     """An algorithm by name: `RECONSTRUCTOR[+CALIBRATOR]`, an entry point, or `file.py:Class`.
 
-    A reconstructor without a calibrator gets `+gradient`.
+    A reconstructor without a calibrator gets the one of its entry, which is `+gradient` as a rule.
 
     Raises:
         ContractError: ALGORITHM_UNKNOWN, ALGORITHM_NOT_LOADED or ALGORITHM_SIGNATURE.
@@ -104,7 +180,8 @@ def load_algorithm(name: str) -> Algorithm:
         return plugin
     if isinstance(plugin, Reconstructor):
         _check_call(plugin, "reconstruct", ("sample", "spec"), base)
-        return Composed(plugin, load_calibrator(calibrator_name or DEFAULT_CALIBRATOR))
+        usual = RECONSTRUCTORS[base].calibrator if base in RECONSTRUCTORS else DEFAULT_CALIBRATOR
+        return Composed(plugin, load_calibrator(calibrator_name or usual))
     found = [n for n in dir(plugin) if not n.startswith("_")]
     raise refuse(
         "ALGORITHM_SIGNATURE",
@@ -134,6 +211,49 @@ def load_calibrator(name: str) -> Calibrator:
     return plugin
 
 
+def load_analysis(name: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> Analysis:
+    """An analysis by name or `file.py:Class`, with parameters in the place of their defaults.
+
+    Raises:
+        ContractError: as `load_algorithm`; USAGE, a parameter that it does not have, or a value
+            that is none of it.
+    """
+    plugin = _instance(name, ANALYSES)
+    if not isinstance(plugin, Analysis):
+        raise refuse(
+            "ALGORITHM_SIGNATURE",
+            name,
+            expected="a method analyse(self, sample, spec)",
+            found=f"class {type(plugin).__name__} without it",
+            hint=f"the analyses are {', '.join(ANALYSES)}; images are made by `stem4d run`",
+        )
+    _check_call(plugin, "analyse", ("sample", "spec"), name)
+    known = parameters_of(plugin)
+    if unknown := sorted(set(parameters) - set(known)):
+        raise refuse(
+            "USAGE",
+            f"{name}: {unknown[0]}",
+            expected=f"one of its parameters: {', '.join(known) or 'it has none'}",
+            found=", ".join(unknown),
+            hint=f"docs/algorithms/{name}.md explains each",
+        )
+    if not parameters:
+        return plugin
+    try:
+        changed: Any = TypeAdapter(type(plugin)).validate_python({**known, **parameters})
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise refuse(
+            "USAGE",
+            f"{name}: {faults[0]['loc'][0]}",
+            expected="a value of the parameter's type",
+            found="; ".join(f"{f['loc'][0]}: {f['msg']}, {f['input']!r}" for f in faults),
+            hint=f"values are JSON, as [0, 8, 0, 8]; docs/algorithms/{name}.md explains each",
+        ) from error
+    assert isinstance(changed, Analysis)
+    return changed
+
+
 def parameters_of(plugin: object) -> dict[str, Any]:
     """A plug-in's own parameters for the provenance: the fields of its dataclass, if it is one."""
     if isinstance(plugin, Composed):
@@ -142,7 +262,8 @@ def parameters_of(plugin: object) -> dict[str, Any]:
             "calibrator": parameters_of(plugin.calibrator),
         }
     if dataclasses.is_dataclass(plugin) and not isinstance(plugin, type):
-        return {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin)}
+        values = {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin)}
+        return {name: parameters_of(value) or value for name, value in values.items()}
     return {}
 
 

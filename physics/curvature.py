@@ -64,6 +64,20 @@ def blur(image: Tensor, sigma_px: float) -> Tensor:
     return blurred
 
 
+def scan_window(coverage: Tensor, positions: int) -> Tensor:
+    """Weight of each pixel in what is measured on an image, (H, W), at most 1.
+
+    The relative illumination, smooth over a scan step: beyond the scan an image holds noise alone.
+
+    Args:
+        coverage: relative illumination, (H, W), at most 1.
+        positions: number of scan positions.
+    """
+    covered = int((coverage > COVERAGE_FLOOR).sum())
+    window = blur(coverage, math.sqrt(covered / positions))
+    return (window / window.max()).clamp_min(0.0)
+
+
 @dataclass(frozen=True)
 class Curvature:
     """The Fisher information of the phase, as nearly diagonal in Fourier space.
@@ -98,9 +112,7 @@ class Curvature:
         power = (torch.fft.fft2(vectors).conj() * torch.fft.fft2(products)).real.sum(dim=0)
         covered = int((coverage > COVERAGE_FLOOR).sum())
         spectrum = bins.mean(power) / (RANDOM_VECTORS * covered)
-        scan_step_px = math.sqrt(covered / information.operator.count)
-        window = blur(coverage, scan_step_px)
-        window = (window / window.max()).clamp_min(0.0)
+        window = scan_window(coverage, information.operator.count)
         return cls(spectrum.clamp_min(0.0), coverage, window, bins)
 
     def power(self, phi: Tensor) -> Tensor:

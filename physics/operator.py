@@ -34,6 +34,12 @@ DEVICE_BATCHES = 32
 """Batches at once on a GPU, whose many cores a small one would leave idle."""
 
 
+UNSEEN = 0.3
+"""Singular values of A below this share of the largest count as 0: a frequency that the detector
+does not see. At the published mismatches nearly all are within 2 % of one value; one to three are
+larger by the square root of 2 (seen twice) or next to 0, and hardly any lies between."""
+
+
 def batches(count: int, size: int = DEFAULT_BATCH) -> Iterator[slice]:
     """Slices that cover `range(count)` in order."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
@@ -54,11 +60,55 @@ def dft_matrix(q: NDArray[np.float64], n: int) -> NDArray[np.complex128]:
 
 def vacuum_pattern(ideal: IdealOperator, spec: MismatchSpec) -> NDArray[np.float64]:
     """Pattern (Ky, Kx) of the probe without a specimen, for one electron."""
-    geometry = DetectorGeometry(ideal.window, spec)
-    left, right = (dft_matrix(q, ideal.window) for q in geometry.frequencies())
-    wave = left @ ideal.probe.astype(np.complex128) @ right.T
-    pattern: NDArray[np.float64] = geometry.area_element * (wave.real**2 + wave.imag**2)
+    pattern: NDArray[np.float64] = tilted_vacuum_patterns(ideal, spec, np.zeros((1, 2)))[0]
     return pattern
+
+
+def tilted_vacuum_patterns(
+    ideal: IdealOperator, spec: MismatchSpec, tilts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Patterns (J, Ky, Kx) of the probe scattered by plane waves, each for one electron.
+
+    Args:
+        ideal: whose probe it is.
+        spec: the detector.
+        tilts: (J, 2) frequencies (q_y, q_x) by which the beam is tilted [nominal pixels].
+    """
+    geometry = DetectorGeometry(ideal.window, spec)
+    probe = ideal.probe.astype(np.complex128)
+    patterns = np.empty((len(tilts), ideal.window, ideal.window))
+    for pattern, tilt in zip(patterns, tilts, strict=True):
+        left, right = (
+            dft_matrix(q - along, ideal.window)
+            for q, along in zip(geometry.frequencies(), tilt, strict=True)
+        )
+        wave = left @ probe @ right.T
+        pattern[:] = geometry.area_element * (wave.real**2 + wave.imag**2)
+    return patterns
+
+
+@dataclass(frozen=True)
+class PseudoInverse:
+    """From detector waves back to the window, (A_y^+, A_x^+T).
+
+    A distorted detector's A is not unitary: it sees a part of the frequencies, or some of them
+    twice. What it does not see comes back as 0. On the nominal detector it is the adjoint.
+
+    Attributes:
+        left: (n, n), or None for the nominal detector.
+        right: (n, n), likewise.
+    """
+
+    left: Tensor | None
+    right: Tensor | None
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """Detector waves (B, Ky, Kx) to the smallest exit waves (B, n, n) that are nearest."""
+        if self.left is None or self.right is None:
+            psi: Tensor = torch.fft.ifft2(waves, norm="ortho")
+        else:
+            psi = self.left @ waves @ self.right
+        return psi
 
 
 @dataclass(frozen=True)
@@ -92,6 +142,16 @@ class FarField:
         else:
             psi = self.left.mH @ waves @ self.right.mH
         return psi
+
+    def pseudo_inverse(self) -> PseudoInverse:
+        """The way back that undoes `forward` for all that the detector sees."""
+        if self.left is None or self.right is None:
+            return PseudoInverse(None, None)
+        left, right = (
+            torch.linalg.pinv(matrix.to(torch.complex128), rtol=UNSEEN).to(matrix.dtype)
+            for matrix in (self.left, self.right)
+        )
+        return PseudoInverse(left, right)
 
     def intensity(self, waves: Tensor) -> Tensor:
         """Expected electrons (B, Ky, Kx) of detector waves."""
@@ -229,6 +289,14 @@ class ForwardOperator:
         windows = transmission.reshape(-1).index_select(0, flat).reshape(-1, n, n)
         return windows * self._probes(far, index)
 
+    def exit_waves_adjoint(self, psi: Tensor, far: FarField, index: slice | Tensor) -> Tensor:
+        """sum_R conj(P(r - R)) psi_R(r) of exit waves (B, n, n): (H, W) complex."""
+        height, width = self.object_shape
+        values = (psi * self._probes(far, index).conj()).reshape(-1)
+        empty = psi.new_zeros(height * width)
+        image = empty.index_add(0, self._flat_index(index).reshape(-1), values)
+        return image.reshape(height, width)
+
     def transmission(self, phi: Tensor) -> Tensor:
         """t = exp(i phi), (H, W) complex."""
         return torch.polar(torch.ones_like(phi), phi)
@@ -282,16 +350,34 @@ class ForwardOperator:
         _, intensity, derivatives = field.derivatives(psi)
         return intensity, derivatives
 
-    def illumination(self) -> Tensor:
-        """Sum over the scan of |P(r - R)|^2, (H, W): probe windows' coverage of the object."""
+    def illumination(self, chosen: Tensor | None = None) -> Tensor:
+        """Sum over the scan of |P(r - R)|^2, (H, W): probe windows' coverage of the object.
+
+        Args:
+            chosen: flattened scan positions; None: all of them.
+        """
         total = self.tensor(np.zeros(self.object_shape))
         far = FarField(None, None, None, 1.0)
-        for index in batches(self.count, self.batch):
+        for part in batches(self.count if chosen is None else len(chosen), self.batch):
+            index = part if chosen is None else chosen[part]
             probes = self._probes(far, index)
             size = len(self._row[index])
             weights = probes.real.square() + probes.imag.square()
             self._scatter(weights.expand(size, -1, -1).contiguous(), index, total)
         return total
+
+    def back_to_object(
+        self, psi: Tensor, far: FarField, index: slice | Tensor, *, into: Tensor
+    ) -> None:
+        """Add conj(P) psi of exit waves (B, n, n) to the object: the adjoint of `exit_waves` in t.
+
+        Args:
+            psi: exit waves of the batch.
+            far: the far field that they belong to.
+            index: the batch.
+            into: (H, W) complex, where it is added.
+        """
+        self._scatter(psi * self._probes(far, index).conj(), index, into)
 
     def _matrices(self, geometry: DetectorGeometry) -> tuple[Tensor, Tensor]:
         """(A_y, A_x^T), each (n, n); computed in float64."""

@@ -1,7 +1,8 @@
 """The contract as pydantic models: files, limits, findings and scores. No torch, no h5py."""
 
+from schemas.analysis import AnalysedAttrs, AnalysisAttrs, MapAttrs
 from schemas.base import CONTRACT_VERSION, VARIANT, Record, json_text, record_from_json
-from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier, Track
+from schemas.challenge import ArrayMetadata, ChallengeAttrs, SampleMetadata, Tier, Track
 from schemas.evaluation import (
     CodeLine,
     ParticipantReport,
@@ -21,7 +22,7 @@ from schemas.operator import OperatorAttrs
 from schemas.recipes import Profile, TierRecipe
 from schemas.result import ProgressLine, Provenance, ResultAttrs, RunInfo, SampleRun
 from schemas.score import SampleScore, ScoreCard
-from schemas.spec import PARAMETERS, MismatchSpec, SpecRange, SpecRanges
+from schemas.spec import PARAMETERS, MismatchSpec, NamedSpec, SpecRange, SpecRanges
 
 CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     ChallengeAttrs,
@@ -29,11 +30,15 @@ CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     SpecRange,
     MismatchSpec,
     SampleMetadata,
+    ArrayMetadata,
     ResultAttrs,
     Provenance,
     RunInfo,
     SampleRun,
     ProgressLine,
+    AnalysisAttrs,
+    AnalysedAttrs,
+    MapAttrs,
     ResourceLimits,
     SanitiserLimits,
     Finding,
@@ -60,12 +65,17 @@ __all__ = [
     "CONTRACT_VERSION",
     "PARAMETERS",
     "VARIANT",
+    "AnalysedAttrs",
+    "AnalysisAttrs",
+    "ArrayMetadata",
     "Blame",
     "ChallengeAttrs",
     "ContractError",
     "ExitCode",
     "Finding",
+    "MapAttrs",
     "MismatchSpec",
+    "NamedSpec",
     "OperatorAttrs",
     "Profile",
     "ProgressLine",

@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
     INFRASTRUCTURE = 5
 
 
-_EXIT_OF_BLAME = {
+EXIT_OF_BLAME = {
     Blame.SUBMISSION: ExitCode.ALGORITHM,
     Blame.LIMITS: ExitCode.ALGORITHM,
     Blame.RESULT: ExitCode.RESULT,
@@ -72,8 +72,14 @@ CODES: dict[str, CodeInfo] = {
     ),
     "INPUT_UNSUPPORTED": CodeInfo(Blame.INPUT, "a form of H that this algorithm cannot use", False),
     "TRUTH_MISSING": CodeInfo(Blame.INPUT, "the file holds no truth", False),
+    "NOTATION_MALFORMED": CodeInfo(
+        Blame.INPUT, "a forward model's notation that cannot be read", False
+    ),
     # usage
     "USAGE": CodeInfo(Blame.USAGE, "the command cannot be carried out as given", False),
+    "MODEL_PARAMETERS": CodeInfo(
+        Blame.USAGE, "a symbol of a forward model has no value, or one that does not fit", False
+    ),
     "ALGORITHM_UNKNOWN": CodeInfo(Blame.USAGE, "no algorithm of that name", False),
     "ALGORITHM_NOT_LOADED": CodeInfo(
         Blame.USAGE, "the algorithm's code could not be loaded", False
@@ -81,6 +87,9 @@ CODES: dict[str, CodeInfo] = {
     "ALGORITHM_SIGNATURE": CodeInfo(
         Blame.USAGE, "the class lacks what the protocol asks for", False
     ),
+    "QUOTA_EXHAUSTED": CodeInfo(Blame.USAGE, "the participant has no attempt left", False),
+    "SUBMISSION_UNKNOWN": CodeInfo(Blame.USAGE, "the ledger has no such submission", False),
+    "LEDGER_VERSION": CodeInfo(Blame.USAGE, "a ledger of another version of stem4d", False),
     "OUTPUT_NOT_WRITABLE": CodeInfo(Blame.USAGE, "the output folder cannot be written to", False),
     "EXTRA_MISSING": CodeInfo(Blame.USAGE, "an optional package is needed and absent", False),
     # the image, before anything runs
@@ -159,6 +168,14 @@ CODES: dict[str, CodeInfo] = {
     "ENGINE_UNREACHABLE": CodeInfo(Blame.INFRASTRUCTURE, "no container engine answers", False),
     "IMAGE_NOT_FOUND": CodeInfo(Blame.INFRASTRUCTURE, "the engine has no such image", False),
     "ENGINE_FAILED": CodeInfo(Blame.INFRASTRUCTURE, "the container engine failed", False),
+    "ATTEMPTS_EXHAUSTED": CodeInfo(
+        Blame.INFRASTRUCTURE, "too many attempts ended without a verdict", False
+    ),
+    "SCHEDULER_UNREACHABLE": CodeInfo(Blame.INFRASTRUCTURE, "no Dask scheduler answers", False),
+    "WORKER_FAILED": CodeInfo(Blame.INFRASTRUCTURE, "a cluster's worker cannot work", False),
+    "LEDGER_UNREACHABLE": CodeInfo(
+        Blame.INFRASTRUCTURE, "the ledger's database cannot be opened", False
+    ),
     "GPU_UNAVAILABLE": CodeInfo(Blame.INFRASTRUCTURE, "the engine cannot give a GPU", False),
     "RUNTIME_UNAVAILABLE": CodeInfo(
         Blame.INFRASTRUCTURE, "the engine has no such container runtime", False
@@ -233,7 +250,7 @@ class ContractError(Exception):
     @property
     def exit_code(self) -> ExitCode:
         """Exit code of the first (worst) finding."""
-        return _EXIT_OF_BLAME[self.findings[0].blame]
+        return EXIT_OF_BLAME[self.findings[0].blame]
 
 
 def refuse(code: str, where: str, *, expected: str, found: str, hint: str) -> ContractError:

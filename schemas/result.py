@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from schemas.base import Record, quantity
+from schemas.challenge import VARIANT_PATTERN
 
 MAX_RESULT_BYTES = 50 * 1024 * 1024
 """Largest result file [bytes]."""
@@ -52,7 +53,9 @@ class RunInfo(Record):
 class ResultAttrs(Record):
     """Root attributes of a result file, `provenance` and `run_info` apart."""
 
-    variant: Literal["electron_diffraction"] = Field(description="imaging variant")
+    variant: str = Field(
+        pattern=VARIANT_PATTERN, max_length=64, description="imaging variant of the challenge file"
+    )
     tier: Literal["public", "dev", "hidden", "blind"] = Field(
         description="tier as the challenge file named it"
     )

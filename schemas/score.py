@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.base import Record, quantity
+from schemas.base import VARIANT, Record, quantity
 from schemas.challenge import Track
 from schemas.findings import Finding
 
@@ -14,7 +14,9 @@ class SampleScore(Record):
 
     sample: str = Field(description="sample name")
     scene: str = Field(default="", description="scene, where the file tells it")
-    score: float = quantity("", "score of the track", ge=0.0, le=1.0)
+    score: float | None = quantity(
+        "", "score of the track; none: no truth to judge by, or no image", ge=0.0, le=1.0
+    )
     psnr_db: float | None = quantity("dB", "peak signal-to-noise ratio, peak 1.0; none: missing")
     ssim: float | None = quantity("", "structural similarity, 7x7 window; none: missing")
     consistency: float | None = quantity("", "1 - ||y - H x_hat|| / ||y||, not clipped")
@@ -35,10 +37,13 @@ class SampleScore(Record):
 class ScoreCard(Record):
     """A judged result file; what `stem4d score --json` and `dry-run --json` print."""
 
+    variant: str = Field(default=VARIANT, description="imaging variant")
     tier: str = Field(description="tier")
     track: Track = Field(description="track, which decides the formula")
     algorithm: str = Field(description="algorithm, as the result's provenance names it")
-    score: float = quantity("", "mean over the samples", ge=0.0, le=1.0)
+    score: float | None = quantity(
+        "", "mean over the samples; none: one of them has none", ge=0.0, le=1.0
+    )
     psnr_db: float | None = quantity("dB", "mean over the samples that are there")
     ssim: float | None = quantity("", "mean over the samples that are there")
     consistency: float | None = quantity("", "mean over the samples that are there")

@@ -116,3 +116,22 @@ class MismatchSpec(Record):
                 for name, value in self.values().items()
             }
         )
+
+
+class NamedSpec(RootModel[dict[str, float]]):
+    """Mismatch values of another variant: whatever names its `spec_ranges` have, {name: value}."""
+
+    model_config = {"strict": True, "frozen": True, "allow_inf_nan": False}
+
+    def values(self) -> dict[str, float]:
+        """{name: value}, as a result file's `corrected_spec` holds it."""
+        return dict(self.root)
+
+    @classmethod
+    def nominal(cls, ranges: SpecRanges) -> NamedSpec:
+        """0 for every name, or as near to it as the ranges allow."""
+        return cls(ranges.clip({}))
+
+    def clipped(self, ranges: SpecRanges) -> NamedSpec:
+        """The values of the ranges' names, moved into them; one that is missing is nominal."""
+        return NamedSpec(ranges.clip(self.root))

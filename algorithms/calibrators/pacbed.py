@@ -7,6 +7,7 @@ the estimate is biased by it: this is a start for `gradient`, and a peer to be b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ FIT_RADIUS = 1.6
 
 RING_RADIUS = 1.3
 """Beyond this many disk radii lies the background alone."""
+
+START_RADII = 0.25
+"""The fit begins with its disk this many disk radii or less from the true centre."""
 
 NOISE_FLOOR = 0.01
 """Variance, relative to the pattern's peak, added to each pixel's own."""
@@ -78,10 +82,26 @@ def fit_disk(
         difference: Float64 = (model - average)[used] / sigma
         return difference
 
-    start = np.array([*middle.vector(), height, background])
+    begun = [np.array([*spec.vector(), height, background]) for spec in _starts(sample, middle)]
+    start = min(begun, key=lambda p: float(np.square(residual(p)).sum()))
     solution, covariance = _least_squares(residual, start)
     errors = dict(zip(PARAMETERS, np.sqrt(np.diag(covariance))[:3].tolist(), strict=True))
     return _bounded(solution[0], solution[1], solution[2], n), errors
+
+
+def _starts(sample: Sample, middle: MismatchSpec) -> list[MismatchSpec]:
+    """Where to begin: the middle of the ranges, and for small disks other centres in their range.
+
+    A fit that begins with the disk beside its place does not find it.
+    """
+    ranges, reach = sample.ranges, START_RADII * sample.operator.disk_radius_px
+    if "center_offset" not in ranges.names:
+        return [middle]
+    offset = ranges["center_offset"]
+    count = max(1, math.ceil((offset.max - offset.min) / (2 * reach)))
+    width = (offset.max - offset.min) / count
+    centers = [offset.min + (place + 0.5) * width for place in range(count)]
+    return [middle.model_copy(update={"center_offset": center}) for center in centers]
 
 
 def _largest_offset(sample: Sample) -> float:

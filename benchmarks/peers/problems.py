@@ -54,9 +54,22 @@ class Scene:
     patterns: int
 
 
-def build_scenes(folder: Path, *, scenes: int, seed: int) -> list[Scene]:
-    """Build the public tier and write a problem file for each scene and each kind of data."""
-    files = build_tier(default_recipe(Tier.PUBLIC, seed=seed, scenes=scenes), folder)
+def build_scenes(folder: Path, *, scenes: int, seed: int, finer: int = 1) -> list[Scene]:
+    """Build the public tier and write a problem file for each scene and each kind of data.
+
+    Args:
+        folder: where the files go.
+        scenes: number of scenes.
+        seed: of the tier.
+        finer: divides the scan's step, and multiplies its positions along each axis.
+    """
+    recipe = default_recipe(Tier.PUBLIC, seed=seed, scenes=scenes)
+    if finer > 1:
+        profile = recipe.profile
+        (ny, nx), step = profile.scan_shape, profile.scan_step_px // finer
+        scan = {"scan_shape": (finer * ny, finer * nx), "scan_step_px": step}
+        recipe = recipe.model_copy(update={"profile": profile.model_copy(update=scan)})
+    files = build_tier(recipe, folder)
     with open_challenge(files.truth) as truth:
         return [
             _scene(folder, sample, np.random.default_rng([NOMINAL_NOISE_STREAM, seed, number]))

@@ -15,7 +15,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from algorithms.registry import DEFAULT_CALIBRATOR, RECONSTRUCTORS
+from algorithms.registry import RECONSTRUCTORS
 from benchmarks.peers.machine import machine
 from benchmarks.zoo import pictures, tables
 from benchmarks.zoo.measure import Measured, Zoo, environment_cores, measure
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"building {options.scenes} scenes of the {tier} tier", flush=True)
             build_tier(default_recipe(tier, seed=SEED, scenes=options.scenes), place)
             for name in names:
-                algorithm = f"{name}+{DEFAULT_CALIBRATOR}"
+                algorithm = f"{name}+{RECONSTRUCTORS[name].calibrator}"
                 keep = IMAGES / f"{name}.h5" if tier is Tier.PUBLIC else None
                 entry = measure(algorithm, tier_files(tier, place), place / name, keep=keep)
                 print(_line(entry), flush=True)

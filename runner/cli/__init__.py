@@ -21,12 +21,16 @@ COMMANDS = {
     "score": "runner.cli.score:score",
     "evaluate": "runner.cli.evaluate:evaluate",
     "scenarios": "runner.cli.scenarios:scenarios",
+    "analyse": "runner.cli.analyse:analyse",
     "bounds": "runner.cli.bounds:bounds",
     "leaderboard": "runner.cli.leaderboard:leaderboard",
+    "serve-queue": "runner.cli.serve_queue:serve_queue",
+    "ledger": "runner.cli.ledger:ledger",
     "inspect": "runner.cli.inspect:inspect",
     "tiers": "runner.cli.tiers:tiers",
     "import": "runner.cli.import_scan:import_scan",
     "algorithms": "runner.cli.algorithms:algorithms",
+    "errors": "runner.cli.errors:errors",
     "schema": "runner.cli.schema:schema",
 }
 """Command name -> "module:attribute": `stem4d schema` loads neither torch nor matplotlib."""
@@ -37,6 +41,8 @@ EXTRA_OF_PACKAGE = {
     "rich": "host",
     "scipy": "host",
     "skimage": "host",
+    "sqlalchemy": "host",
+    "distributed": "cluster",
     "abtem": "organizer",
     "ase": "organizer",
 }

@@ -20,7 +20,7 @@ SPEC_COLUMNS = {
 
 def card_table(card: ScoreCard) -> Table:
     """One line for each sample, and below the means (of the spec errors: root mean squares)."""
-    spec_names = [name for name in SPEC_COLUMNS if name in card.spec_error]
+    spec_names = list(card.spec_error)
     columns = [
         "sample",
         "scene",
@@ -30,7 +30,7 @@ def card_table(card: ScoreCard) -> Table:
         "consist.",
         "ceiling",
         "chi2",
-        *(SPEC_COLUMNS[name][0] for name in spec_names),
+        *(_spec_column(name)[0] for name in spec_names),
         "time s",
     ]
     footer = [
@@ -66,7 +66,12 @@ def _sample_row(sample: SampleScore, spec_names: Sequence[str]) -> list[str]:
 
 
 def _errors(errors: Mapping[str, float], names: Sequence[str]) -> list[str]:
-    return [number(errors.get(name), SPEC_COLUMNS[name][1]) for name in names]
+    return [number(errors.get(name), _spec_column(name)[1]) for name in names]
+
+
+def _spec_column(name: str) -> tuple[str, int]:
+    """Heading and decimals; a parameter of another variant goes by its own name."""
+    return SPEC_COLUMNS.get(name, (f"{name} err", 4))
 
 
 def show_card(card: ScoreCard, *, as_json: bool) -> None:
@@ -77,9 +82,13 @@ def show_card(card: ScoreCard, *, as_json: bool) -> None:
         print_record(card)
     else:
         print_tables(card_table(card))
-    where = f" in a {card.backend}" if card.backend else ""
+    where = f"{number(card.seconds, 1)} s" + (f" in a {card.backend}" if card.backend else "")
+    rank = standing(card)
+    if rank is None:
+        note(f"{card.variant}: no published rows to stand beside; {where}")
+        return
     note(
-        f"score {card.score:.4f}: rank {standing(card)} beside the published"
-        f" {card.tier} rows ({card.track} track); {number(card.seconds, 1)} s{where}"
+        f"score {number(card.score, 4)}: rank {rank} beside the published"
+        f" {card.tier} rows ({card.track} track); {where}"
     )
     note(NOT_THE_SAME_DATA)

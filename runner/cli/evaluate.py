@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.tier_options import engine_option, tier_options
 from schemas.findings import ContractError, ExitCode
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from runner.pipeline.stages import Plan
     from schemas.evaluation import StageRecord, Verdict
 
 
 @click.command()
 @click.argument("image")
-@click.option(
-    "--challenge",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The tier's challenge file; the container gets its blind view.",
-)
-@click.option(
-    "--truth",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The tier's truth file, or the public challenge file, which holds the truth.",
-)
-@click.option(
-    "--limits",
-    "limits_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="TOML file of limits.  [default: the contract's]",
-)
-@click.option("--runtime", help="Container runtime, for example runsc (gVisor).")
-@click.option(
-    "--engine",
-    "engine_name",
-    type=click.Choice(["docker", "podman"]),
-    default="docker",
-    show_default=True,
-    help="Container engine.",
-)
-@click.option(
-    "--repeat",
-    type=click.IntRange(1, 9),
-    default=1,
-    show_default=True,
-    help="Number of runs: from two on, the results must be the same.",
-)
+@tier_options
+@engine_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--out",
@@ -59,31 +30,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder of this evaluation; one that was interrupted is taken up again.",
 )
-@click.option(
-    "--staging",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the run's own files; the container can read its path.  [default: /var/tmp]",
-)
-@click.option(
-    "--key",
-    "key_file",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="File whose bytes are the key of a seal beside the canonical result (HMAC-SHA256).",
-)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, a Verdict.")
 def evaluate(
     *,
     image: str,
-    challenge: Path,
-    truth: Path,
-    limits_file: Path | None,
-    runtime: str | None,
+    plan: Plan,
     engine_name: str,
-    repeat: int,
     seed: int,
     out: Path,
-    staging: Path | None,
-    key_file: Path | None,
     as_json: bool,
 ) -> int:
     """Judge IMAGE: pre-flight, strip, run in the sandbox, sanitise, score.
@@ -93,30 +47,11 @@ def evaluate(
     """
     from runner.cli.output import note, print_record
     from runner.harness.engines import open_engine
-    from runner.harness.limits import load_limits
-    from runner.harness.seal import MIN_KEY_BYTES
     from runner.pipeline.evaluate import PARTICIPANT, Evaluation
-    from runner.pipeline.stages import DEFAULT_STAGING, Plan
 
-    key = key_file.read_bytes() if key_file else None
-    if key is not None and len(key) < MIN_KEY_BYTES:
-        raise click.UsageError(f"--key: {len(key)} bytes, at least {MIN_KEY_BYTES} are needed")
-    limits = load_limits(limits_file)
-    if runtime is not None:
-        limits = limits.model_copy(update={"runtime": runtime})
-    plan = Plan(
-        image=image,
-        challenge=challenge,
-        truth=truth,
-        out=out,
-        limits=limits,
-        repeat=repeat,
-        seed=seed,
-        staging=staging or DEFAULT_STAGING,
-        hmac_key=key,
-    )
+    chosen = replace(plan, image=image, seed=seed, out=out)
     with open_engine(engine_name) as engine:
-        evaluation = Evaluation(plan, engine)
+        evaluation = Evaluation(chosen, engine)
         for record in evaluation:
             note(_line(record))
         verdict = evaluation.verdict()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         AnswerSummary,
         ArraySummary,
         ChallengeSummary,
+        ModelSummary,
         ResultSummary,
         SampleSummary,
     )
@@ -62,6 +63,7 @@ def _tables(summary: ChallengeSummary | ResultSummary) -> list[Table]:
 
 def _head(summary: ChallengeSummary | ResultSummary) -> Properties:
     head = {
+        **({"variant": summary.variant} if summary.kind == "challenge" else {}),
         "tier": summary.tier,
         "size": _size(summary.bytes),
         "sha256": summary.sha256,
@@ -87,11 +89,38 @@ def _properties(sample: SampleSummary | ArraySummary | AnswerSummary) -> Propert
     if isinstance(sample, AnswerSummary):
         return _answer_properties(sample)
     if isinstance(sample, ArraySummary):
-        ranges = {
-            f"range of {r.name}": f"{r.min:g} to {r.max:g} {r.unit}" for r in sample.spec_ranges
-        }
-        return {"y": _shape(sample.y_shape), "H, a plain array": _shape(sample.h_shape)} | ranges
+        return _array_properties(sample)
     return _sample_properties(sample)
+
+
+def _array_properties(sample: ArraySummary) -> Properties:
+    truth = sample.truth
+    check = {}
+    if sample.residual is not None:
+        check["|y - H x_true| / |y|"] = f"{sample.residual:.4f}"
+    if sample.residual_of_h is not None:
+        check["|y - H| / |y|"] = f"{sample.residual_of_h:.4f}"
+    return {
+        "scene": sample.scene or "-",
+        "track": sample.track,
+        **_model(sample.notation),
+        "y": f"{_shape(sample.y_shape)}, {sample.y_range[0]:g} to {sample.y_range[1]:g}",
+        "H, a plain array": f"{_shape(sample.h_shape)}, acts as `{sample.action}`",
+        "x": _shape(sample.signal_shape),
+        **_ranges(sample.spec_ranges),
+        "x_true": _interval(truth.x_range) if truth else "none",
+        **(_spec(truth.spec) if truth and truth.spec else {"true_spec": "none"}),
+        **check,
+    }
+
+
+def _model(model: ModelSummary | None) -> Properties:
+    """The notation and what its stages mean, or why it cannot be read."""
+    if model is None:
+        return {}
+    if model.fault is not None:
+        return {"model": f"{model.text} (unreadable: {model.fault})"}
+    return {"model": model.text, "stages": "\n".join(model.stages)}
 
 
 def _sample_properties(sample: SampleSummary) -> Properties:
@@ -103,6 +132,7 @@ def _sample_properties(sample: SampleSummary) -> Properties:
     return {
         "scene": sample.scene,
         "track": sample.track,
+        **_model(sample.notation),
         "scan": f"{ny} x {nx} positions, step {slow:.3g} x {fast:.3g} A",
         "detector": f"{ky} x {kx} pixels of {sample.detector_pixel_mrad:.3g} mrad",
         "object": f"{height} x {width} pixels of {attrs.sampling_A:g} A"

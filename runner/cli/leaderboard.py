@@ -38,8 +38,11 @@ MAX_CARD_BYTES = 16 * 1024 * 1024
     show_default=True,
     help="Blind or standard; the standard track has one table for all tiers.",
 )
+@click.option("--ledger", "url", help="Database of a ledger: the best of each method in it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def leaderboard(cards: tuple[Path, ...], tier: str, track: str, as_json: bool) -> None:
+def leaderboard(
+    cards: tuple[Path, ...], tier: str, track: str, url: str | None, as_json: bool
+) -> None:
     """Print the published leaderboard; score cards (CARD.json) stand beside its rows.
 
     `stem4d score --json` and `stem4d dry-run` make the cards. They are from other data than the
@@ -49,6 +52,10 @@ def leaderboard(cards: tuple[Path, ...], tier: str, track: str, as_json: bool) -
     from runner.scoring.leaderboard import NOT_THE_SAME_DATA, overall_table, tier_table
 
     local = [_read_card(path) for path in cards]
+    if url is not None:
+        from runner.scoring.ledger import Ledger, leaderboard_cards
+
+        local += leaderboard_cards(Ledger.open(url).submissions())
     rows: Sequence[Row | OverallRow]
     if track == Track.BLIND and tier == OVERALL:
         rows = overall_table(local)

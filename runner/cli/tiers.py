@@ -1,4 +1,4 @@
-"""`stem4d tiers`: build a tier, and make the blind view of a file."""
+"""`stem4d tiers`: build a tier or an example, and make the blind view of a file."""
 
 from __future__ import annotations
 
@@ -90,3 +90,50 @@ def strip(source: Path, target: Path) -> None:
     from runner.tiers.strip import strip as write_view
 
     click.echo(str(write_view(source, target)))
+
+
+@tiers.command()
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Decides mismatch and noise",
+)
+@click.option(
+    "--dose",
+    "dose_e",
+    type=click.FloatRange(min=0.0, min_open=True),
+    help="Electrons per pattern.  [default: 8000]",
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="Folder for the two files",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the paths as one JSON object")
+def example(name: str, seed: int, dose_e: float | None, folder: Path, as_json: bool) -> None:
+    """Build a nanobeam scan of a known crystal, for `stem4d analyse`, and its truth.
+
+    NAME is strained-crystal (strain and rotation) or gold-grains (orientation).
+    """
+    import json
+
+    from runner.tiers.examples import EXAMPLES, build_example
+    from schemas.findings import refuse
+
+    if name not in EXAMPLES:
+        raise refuse(
+            "USAGE",
+            "NAME",
+            expected=f"one of {', '.join(EXAMPLES)}",
+            found=name,
+            hint="; ".join(f"{known}: {text}" for known, (text, _) in EXAMPLES.items()),
+        )
+    files = build_example(name, folder, seed=seed, dose_e=dose_e)
+    paths = {"challenge": str(files.challenge), "truth": str(files.truth)}
+    click.echo(json.dumps(paths) if as_json else "\n".join(paths.values()))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from algorithms.base import Algorithm, Reconstruction, Sample, is_unsuited
+from algorithms.base import (
+    Algorithm,
+    LinearAlgorithm,
+    LinearSample,
+    Reconstruction,
+    Sample,
+    is_unsuited,
+    linear_form,
+)
 from algorithms.registry import DEFAULT_ALGORITHM, load_algorithm, parameters_of
-from runner.container import environment
+from physics.primitives.array import ArrayMap
+from runner.container import environment, stamp
 from runner.container.progress import Progress
 from runner.container.stop import StopRequestedError, StopSignal
-from runner.files.challenge import Challenge, ChallengeSample, open_challenge
-from runner.files.hdf5 import explain, make_folder, output_error, sha256_of
+from runner.files.arrays import ArraySample
+from runner.files.challenge import AnySample, Challenge, open_challenge
+from runner.files.hdf5 import explain, make_folder, output_error
 from runner.files.result import (
     PROGRESS_NAME,
     RESULT_NAME,
@@ -34,11 +44,11 @@ from runner.files.result import (
     write_result,
 )
 from runner.files.rules import image_fault
-from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, VARIANT, json_text, record_from_json
+from schemas.base import CONTRACT_VERSION, MAX_JSON_BYTES, json_text, record_from_json
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import ResourceLimits
-from schemas.result import Provenance, ResultAttrs, RunInfo, SampleRun
-from schemas.spec import MismatchSpec
+from schemas.result import ResultAttrs, SampleRun
+from schemas.spec import MismatchSpec, NamedSpec
 
 
 @dataclass(frozen=True)
@@ -109,13 +119,11 @@ class _Run:
         self._challenge, self._folder, self._options = challenge, folder, options
         self._stop, self._began, self._started = stop, began, started
         self._algorithm: Algorithm = load_algorithm(options.algorithm)
-        self._provenance = Provenance(
-            runner_version=environment.runner_version(),
-            algorithm=options.algorithm,
-            parameters=_plain(parameters_of(self._algorithm)),
-            seed=options.seed,
-            libraries=environment.libraries(),
-            input_sha256=sha256_of(challenge.path),
+        self._provenance = stamp.provenance(
+            options.algorithm,
+            parameters_of(self._algorithm),
+            options.seed,
+            challenge.path,
             nonce=options.nonce,
         )
         self._results: dict[str, SampleResult] = {}
@@ -125,7 +133,10 @@ class _Run:
         """Every sample in turn."""
         path = self._folder / RESULT_NAME
         # All samples are looked at first: a fault of the last one is told now, not after an hour.
-        samples = tuple(self._challenge)
+        samples = tuple(self._challenge.any_samples())
+        for sample in samples:
+            if isinstance(sample, ArraySample):
+                self._linear_algorithm(sample)
         make_folder(self._folder)
         self._take_earlier(path)
         lines = self._folder / PROGRESS_NAME
@@ -162,38 +173,66 @@ class _Run:
         if unsuited:
             raise ContractError(unsuited)
 
-    def _solve(self, source: ChallengeSample, progress: Progress) -> tuple[SampleResult, float]:
+    def _solve(self, source: AnySample, progress: Progress) -> tuple[SampleResult, float]:
         limits = self._options.limits
         begin = time.monotonic()
         deadline = min(begin + limits.sample_wall_s, self._began + limits.wall_s)
-        sample = Sample(
-            name=source.name,
-            y=source.y,
-            operator=source.operator,
-            ranges=source.ranges,
-            seed=self._options.seed,
-            device=environment.device(),
-            memory_bytes=limits.patterns_bytes,
-            deadline=deadline,
-            true_spec=source.true_spec,
-            progress=progress.update,
-        )
-        outcome = _guarded(lambda: self._algorithm.solve(sample), source.name)
+        sample: Sample | LinearSample
+        if isinstance(source, ArraySample):
+            linear = self._linear_algorithm(source)
+            sample = LinearSample(
+                name=source.name,
+                y=source.y,
+                operator=ArrayMap(source.operator),
+                ranges=source.ranges,
+                seed=self._options.seed,
+                device=environment.device(),
+                deadline=deadline,
+                true_spec=source.true_spec,
+                progress=progress.update,
+            )
+            call = partial(linear.solve_linear, sample)
+        else:
+            sample = Sample(
+                name=source.name,
+                y=source.y,
+                operator=source.operator,
+                ranges=source.ranges,
+                seed=self._options.seed,
+                device=environment.device(),
+                memory_bytes=limits.patterns_bytes,
+                deadline=deadline,
+                true_spec=source.true_spec,
+                progress=progress.update,
+            )
+            call = partial(self._algorithm.solve, sample)
+        outcome = _guarded(call, source.name)
         seconds = time.monotonic() - begin
         return checked(outcome, sample), seconds
 
+    def _linear_algorithm(self, sample: ArraySample) -> LinearAlgorithm:
+        """The algorithm, where it can handle a sample whose H is a plain array.
+
+        Raises:
+            ContractError: INPUT_UNSUPPORTED.
+        """
+        linear = linear_form(self._algorithm)
+        if linear is None:
+            raise refuse(
+                "INPUT_UNSUPPORTED",
+                f"{self._challenge.path}:/{sample.name}/H_ideal",
+                expected=f"for {self._options.algorithm}, a group with the 4D-STEM operator",
+                found=f"a plain array of shape {sample.operator.values.shape}, variant"
+                f" {self._challenge.attrs.variant}",
+                hint="use --algorithm least-squares, which takes any linear H; one of your own"
+                " needs solve_linear(self, sample) (docs/primitives.md)",
+            )
+        return linear
+
     def _write(self, path: Path) -> None:
-        run_info = RunInfo(
-            started_utc=self._started.isoformat(timespec="seconds"),
-            host=environment.host(),
-            device=environment.device(),
-            threads=environment.threads(),
-            setup_seconds=round(self._setup_seconds, 3),
-            peak_memory_mib=round(environment.peak_memory_mib(), 1),
-            samples=self._seconds,
-        )
+        run_info = stamp.run_info(self._started, self._setup_seconds, self._seconds)
         attrs = ResultAttrs(
-            variant=VARIANT,
+            variant=self._challenge.attrs.variant,
             tier=self._challenge.attrs.tier,
             submission_type="reconstruction",
             contract_version=CONTRACT_VERSION,
@@ -218,7 +257,7 @@ class _Run:
             self._seconds.update(earlier.run_info.samples)
 
 
-def checked(outcome: object, sample: Sample) -> SampleResult:
+def checked(outcome: object, sample: Sample | LinearSample) -> SampleResult:
     """What an algorithm returned, as the contract wants it: nothing is silently repaired.
 
     Raises:
@@ -247,18 +286,21 @@ def checked(outcome: object, sample: Sample) -> SampleResult:
         if (fault := image_fault(x_hat, f"{sample.name}: x_hat")) is not None:
             findings += _bad_output(fault.where, fault.expected, fault.found).findings
     values: dict[str, float] = {}
-    if not isinstance(outcome.spec, MismatchSpec):
+    kind = MismatchSpec if isinstance(sample, Sample) else NamedSpec
+    if not isinstance(outcome.spec, kind):
         findings += _bad_output(
             f"{sample.name}: spec",
-            "a MismatchSpec within sample.ranges",
+            f"a {kind.__name__} within sample.ranges",
             "None" if outcome.spec is None else type(outcome.spec).__name__,
         ).findings
     else:
         values = {n: v for n, v in outcome.spec.values().items() if n in sample.ranges.names}
         outside = [
             f"{r.name} = {values[r.name]:g} outside [{r.min:g}, {r.max:g}]"
+            if r.name in values
+            else f"no {r.name}"
             for r in sample.ranges.root
-            if r.name in values and not r.min <= values[r.name] <= r.max
+            if r.name not in values or not r.min <= values[r.name] <= r.max
         ]
         if outside:
             findings += _bad_output(
@@ -268,7 +310,7 @@ def checked(outcome: object, sample: Sample) -> SampleResult:
             ).findings
     diagnostics: dict[str, JsonValue] = {}
     try:
-        text = json_text(_plain(outcome.diagnostics))
+        text = json_text(stamp.plain(outcome.diagnostics))
         diagnostics = record_from_json(DiagnosticsRecord, text).root
     except (ValueError, RecursionError) as error:
         findings += _bad_output(
@@ -319,18 +361,3 @@ def _guarded(call: Any, where: str) -> Any:
                 " quickest way to see it again",
             )
         ) from error
-
-
-def _plain(value: Any) -> Any:
-    """Diagnostics and parameters as plain JSON values: numpy and torch numbers become Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return value if np.isfinite(value) else str(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return str(value)

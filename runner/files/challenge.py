@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from physics.ideal import ArrayOperator, IdealOperator, Patterns
-from runner.files import hdf5
-from schemas.base import StrictJSONError, strict_json
-from schemas.challenge import SAMPLE_NAME_PATTERN, ChallengeAttrs, SampleMetadata
+from physics.ideal import IdealOperator, Patterns
+from runner.files import arrays, hdf5
+from runner.files.arrays import ArraySample
+from schemas.base import VARIANT, StrictJSONError, strict_json
+from schemas.challenge import (
+    SAMPLE_NAME_PATTERN,
+    ChallengeAttrs,
+    OtherVariantAttrs,
+    SampleMetadata,
+)
 from schemas.findings import refuse
 from schemas.operator import OperatorAttrs
 from schemas.spec import PARAMETERS, MismatchSpec, SpecRanges
@@ -61,7 +66,7 @@ class FilePatterns:
         part = slice(start - first * nx, stop - first * nx)
         within = (first, part) if last - first == 1 else slice(first, last)
         counts = hdf5.read(self.dataset, within, damaged="INPUT_NOT_HDF5").reshape(-1, ky, kx)
-        _require_finite(counts, f"{self.dataset.file.filename}:{self.dataset.name}")
+        hdf5.require_finite(counts, f"{self.dataset.file.filename}:{self.dataset.name}")
         return counts if last - first == 1 else counts[part]
 
 
@@ -87,15 +92,13 @@ class ChallengeSample:
     x_true: NDArray[np.float32] | None = None
     true_spec: MismatchSpec | None = None
 
+    @property
+    def signal_shape(self) -> tuple[int, ...]:
+        """Shape that x_hat must have."""
+        return self.operator.attrs.object_shape
 
-@dataclass(frozen=True)
-class ArraySample:
-    """A sample of another variant of the benchmark: H is a plain array, y of any shape."""
 
-    name: str
-    y: NDArray[np.float32]
-    operator: ArrayOperator
-    ranges: SpecRanges
+AnySample = ChallengeSample | ArraySample
 
 
 class Challenge:
@@ -105,17 +108,19 @@ class Challenge:
         self._file = file
         self.path = Path(file.filename)
         self._check_version()
-        self.attrs = hdf5.attributes_as(
-            file, ChallengeAttrs, missing="INPUT_MISSING_ITEM", malformed="INPUT_MALFORMED"
+        other = file.attrs.get("variant", VARIANT) != VARIANT
+        self.attrs: ChallengeAttrs = hdf5.attributes_as(
+            file,
+            OtherVariantAttrs if other else ChallengeAttrs,
+            missing="INPUT_MISSING_ITEM",
+            malformed="INPUT_MALFORMED",
         )
         self.names: tuple[str, ...] = tuple(
             sorted(n for n in hdf5.names(file) if re.fullmatch(SAMPLE_NAME_PATTERN, n))
         )
-        _warn_of_unknown(self.path, "/", set(hdf5.names(file)) - set(self.names))
-        _warn_of_unknown(
-            self.path,
-            "/ (attributes)",
-            set(hdf5.names(file.attrs)) - {*ChallengeAttrs.model_fields},
+        hdf5.warn_of_unknown(file, "", set(hdf5.names(file)) - set(self.names))
+        hdf5.warn_of_unknown(
+            file, " (attributes)", set(hdf5.names(file.attrs)) - {*ChallengeAttrs.model_fields}
         )
         if not self.names:
             found = ", ".join(sorted(hdf5.names(file)))
@@ -136,31 +141,33 @@ class Challenge:
                 f"{self.path}:/{name}/H_ideal",
                 expected="a group with the 4D-STEM operator",
                 found=f"a plain array of shape {sample.operator.values.shape}",
-                hint="this algorithm needs the imaging model; use one that takes an array as H",
+                hint="only what works on any linear H takes such a file: `stem4d inspect`,"
+                " `stem4d run --algorithm least-squares`, `validate` and `score`",
             )
         return sample
 
-    def any_sample(self, name: str) -> ChallengeSample | ArraySample:
-        """One sample, whatever form its H has."""
+    def any_sample(self, name: str) -> AnySample:
+        """One sample, whatever form its H has.
+
+        Raises:
+            ContractError: an item is missing or malformed.
+        """
         group = self._file.get(name)
         if not isinstance(group, h5py.Group):
             self._missing(f"/{name}", "a group with y and H_ideal", "no group")
         self._need(group, "y", "H_ideal")
-        _warn_of_unknown(self.path, f"/{name}", set(hdf5.names(group)) - SAMPLE_ITEMS)
-        _warn_of_unknown(
-            self.path, f"/{name} (attributes)", set(hdf5.names(group.attrs)) - SAMPLE_ATTRS
-        )
+        hdf5.warn_of_unknown(group, "", set(hdf5.names(group)) - SAMPLE_ITEMS)
+        hdf5.warn_of_unknown(group, " (attributes)", set(hdf5.names(group.attrs)) - SAMPLE_ATTRS)
+        if isinstance(group["H_ideal"], h5py.Dataset):
+            return arrays.read_array_sample(group)
+        self._require_own_variant(name)
         ranges = hdf5.json_attribute(
             group,
             "spec_ranges",
             SpecRanges,
             missing="INPUT_MISSING_ITEM",
-            loose="INPUT_MALFORMED",
             malformed="INPUT_MALFORMED",
         )
-        if isinstance(group["H_ideal"], h5py.Dataset):
-            values = self._array(f"/{name}/H_ideal")
-            return ArraySample(name, self._array(f"/{name}/y"), ArrayOperator(values), ranges)
         self._check_ranges(name, ranges)
         y = FilePatterns(self._dataset(f"/{name}/y", ndim=4, kinds="fiu"))
         operator = self._operator(group["H_ideal"], y.shape)
@@ -174,7 +181,6 @@ class Challenge:
                 "true_spec",
                 MismatchSpec,
                 missing="TRUTH_MISSING",
-                loose="INPUT_MALFORMED",
                 malformed="INPUT_MALFORMED",
             )
         return ChallengeSample(
@@ -184,10 +190,14 @@ class Challenge:
     def __iter__(self) -> Iterator[ChallengeSample]:
         return (self.sample(name) for name in self.names)
 
+    def any_samples(self) -> Iterator[AnySample]:
+        """Every sample, whatever form its H has."""
+        return (self.any_sample(name) for name in self.names)
+
     def _operator(self, group: h5py.Group, shape: tuple[int, int, int, int]) -> IdealOperator:
         where = f"{self.path}:{group.name}"
         self._need(group, *sorted(OPERATOR_ITEMS))
-        _warn_of_unknown(self.path, group.name, set(hdf5.names(group)) - OPERATOR_ITEMS)
+        hdf5.warn_of_unknown(group, "", set(hdf5.names(group)) - OPERATOR_ITEMS)
         attrs = hdf5.attributes_as(
             group, OperatorAttrs, missing="INPUT_MISSING_ITEM", malformed="INPUT_MALFORMED"
         )
@@ -233,7 +243,7 @@ class Challenge:
             if not isinstance(raw, dict):
                 raise StrictJSONError("not an object")
             known = {k: v for k, v in raw.items() if k in SampleMetadata.model_fields}
-            _warn_of_unknown(self.path, f"{group.name}@metadata", set(raw) - set(known))
+            hdf5.warn_of_unknown(group, "@metadata", set(raw) - set(known))
             if isinstance(known.get("shape"), list):
                 known["shape"] = tuple(known["shape"])
             metadata = SampleMetadata.model_validate(known)
@@ -259,6 +269,17 @@ class Challenge:
                 expected=f"version {READ_VERSION}.x",
                 found=version,
                 hint="install the stem4d of that version, or build the file with this one",
+            )
+
+    def _require_own_variant(self, name: str) -> None:
+        """A 4D-STEM operator in a file that calls itself something else is no good file."""
+        if self.attrs.variant != VARIANT:
+            raise refuse(
+                "INPUT_MALFORMED",
+                f"{self.path}:/@variant",
+                expected=f"{VARIANT}, for /{name}/H_ideal is a group with the 4D-STEM operator",
+                found=self.attrs.variant,
+                hint="mend the attribute; in other variants' files H_ideal is a dataset",
             )
 
     def _check_ranges(self, name: str, ranges: SpecRanges) -> None:
@@ -302,19 +323,9 @@ class Challenge:
 
     def _array(self, name: str, *, shape: tuple[int, ...] | None = None) -> NDArray[np.float32]:
         dataset = self._file[name]
-        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
-            raise refuse(
-                "INPUT_MALFORMED",
-                f"{self.path}:{name}",
-                expected="a dataset of real numbers",
-                found=str(getattr(dataset, "dtype", "a group")),
-                hint="see the contract's table of items (docs/contract.md)",
-            )
-        if shape is not None and dataset.shape != shape:
+        if shape is not None and isinstance(dataset, h5py.Dataset) and dataset.shape != shape:
             self._inconsistent(f"{self.path}:{name}", f"shape {shape}", f"shape {dataset.shape}")
-        values = hdf5.read(dataset, damaged="INPUT_NOT_HDF5")
-        _require_finite(values, f"{self.path}:{name}")
-        return values
+        return hdf5.real_array(self._file, name)
 
     def _missing(self, where: str, expected: str, found: object) -> NoReturn:
         raise refuse(
@@ -346,7 +357,7 @@ def open_challenge(path: Path) -> Iterator[Challenge]:
         yield Challenge(file)
 
 
-def write_challenge(path: Path, attrs: ChallengeAttrs, samples: Iterable[ChallengeSample]) -> None:
+def write_challenge(path: Path, attrs: ChallengeAttrs, samples: Iterable[AnySample]) -> None:
     """Write a challenge or truth file atomically; the same content gives the same bytes.
 
     Patterns are copied block by block, so memory stays bounded whatever the scan.
@@ -357,7 +368,11 @@ def write_challenge(path: Path, attrs: ChallengeAttrs, samples: Iterable[Challen
     with hdf5.atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         hdf5.set_attributes(file, attrs)
         for sample in samples:
-            _write_sample(file.create_group(sample.name), sample)
+            group = file.create_group(sample.name)
+            if isinstance(sample, ArraySample):
+                arrays.write_array_sample(group, sample)
+            else:
+                _write_sample(group, sample)
 
 
 def _write_sample(group: h5py.Group, sample: ChallengeSample) -> None:
@@ -384,21 +399,3 @@ def _write_sample(group: h5py.Group, sample: ChallengeSample) -> None:
         hdf5.write_array(group, "x_true", sample.x_true.astype(np.float32))
     if sample.true_spec is not None:
         hdf5.set_json(group, "true_spec", sample.true_spec)
-
-
-def _require_finite(values: NDArray[np.float32], where: str) -> None:
-    if not np.isfinite(values).all():
-        raise refuse(
-            "INPUT_MALFORMED",
-            where,
-            expected="finite values",
-            found="NaN or infinity",
-            hint="build or copy the file again",
-        )
-
-
-def _warn_of_unknown(path: Path, where: str, names: set[str]) -> None:
-    if names:
-        warnings.warn(
-            f"{path}:{where}: unknown items are ignored: {', '.join(sorted(names))}", stacklevel=3
-        )

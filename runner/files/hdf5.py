@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,8 +156,69 @@ def read(dataset: h5py.Dataset, selection: Any = ..., *, damaged: str) -> NDArra
         return np.asarray(values, dtype=np.float32)
 
 
+def real_array(parent: h5py.Group, name: str) -> NDArray[np.float32]:
+    """A dataset of real numbers, whole, as float32.
+
+    Args:
+        parent: the group that holds it, or the file.
+        name: its name within.
+
+    Raises:
+        ContractError: INPUT_MALFORMED, no dataset of finite real numbers; INPUT_NOT_HDF5, damaged.
+    """
+    dataset = parent[name]
+    where = f"{parent.file.filename}:{parent[name].name}"
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
+        raise refuse(
+            "INPUT_MALFORMED",
+            where,
+            expected="a dataset of real numbers",
+            found=str(getattr(dataset, "dtype", "a group")),
+            hint="see the contract's table of items (docs/contract.md)",
+        )
+    values = read(dataset, damaged="INPUT_NOT_HDF5")
+    require_finite(values, where)
+    return values
+
+
+def require_finite(values: NDArray[np.float32], where: str) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        ContractError: INPUT_MALFORMED.
+    """
+    if not np.isfinite(values).all():
+        raise refuse(
+            "INPUT_MALFORMED",
+            where,
+            expected="finite values",
+            found="NaN or infinity",
+            hint="build or copy the file again",
+        )
+
+
+def warn_of_unknown(item: h5py.Group, part: str, unknown: set[str]) -> None:
+    """Tell of names that the contract does not have; they are ignored.
+
+    Args:
+        item: group that they were found in.
+        part: what of it, "" for its items.
+        unknown: the names.
+    """
+    if unknown:
+        where = f"{item.file.filename}:{item.name}{part}"
+        listed = ", ".join(sorted(unknown))
+        warnings.warn(f"{where}: unknown items are ignored: {listed}", stacklevel=3)
+
+
 def json_attribute(
-    item: h5py.Group, name: str, model: type[RecordT], *, missing: str, loose: str, malformed: str
+    item: h5py.Group,
+    name: str,
+    model: type[RecordT],
+    *,
+    missing: str,
+    malformed: str,
+    loose: str | None = None,
 ) -> RecordT:
     """Read a JSON attribute as a record.
 
@@ -165,7 +227,7 @@ def json_attribute(
         name: the attribute's name.
         model: record that the JSON must be.
         missing: code for an attribute that is not there.
-        loose: code for text that is not strict JSON.
+        loose: code for text that is not strict JSON, where it is another one than `malformed`.
         malformed: code for JSON that is not this record.
 
     Raises:
@@ -177,14 +239,14 @@ def json_attribute(
             missing,
             where,
             expected=f"a JSON attribute `{name}`",
-            found=f"attributes {sorted(item.attrs)}",
+            found=f"attributes {sorted(names(item.attrs))}",
             hint="see the contract's table of items (docs/contract.md)",
         )
     try:
         return record_from_json(model, item.attrs[name])
     except (StrictJSONError, ValidationError) as error:
         raise refuse(
-            loose if isinstance(error, StrictJSONError) else malformed,
+            loose or malformed if isinstance(error, StrictJSONError) else malformed,
             where,
             expected=f"JSON of a {model.__name__} (`stem4d schema` prints it)",
             found=explain(error),

@@ -10,23 +10,25 @@ from typing import TypeVar
 
 import h5py
 import numpy as np
+from h5py import h5t
 from numpy.typing import NDArray
 from pydantic import BaseModel, JsonValue, RootModel, ValidationError
 
 from runner.files import hdf5
 from runner.files.challenge import Challenge
-from runner.files.rules import Expected, expected_of, image_fault, spec_fault
+from runner.files.rules import Expected, expected_of, image_fault, spec_fault, variant_fault
 from runner.files.structure import (
     SUPERBLOCK_BYTES,
     check_superblock,
     damage_named,
     structure_findings,
+    type_name,
 )
 from schemas.base import MAX_JSON_BYTES, StrictJSONError, json_text, record_from_json
 from schemas.challenge import SAMPLE_NAME_PATTERN
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.result import MAX_RESULT_BYTES, Provenance, ResultAttrs, RunInfo
-from schemas.spec import SpecRanges
+from schemas.spec import NamedSpec, SpecRanges
 
 RESULT_NAME = "result.h5"
 PROGRESS_NAME = "progress.jsonl"
@@ -37,10 +39,8 @@ ROOT_ATTRS = {*ResultAttrs.model_fields, "provenance", "run_info"}
 SAMPLE_ATTRS = {"corrected_spec", "diagnostics"}
 
 
-class SpecValues(RootModel[dict[str, float]]):
+class SpecValues(NamedSpec):
     """The `corrected_spec` attribute: {name: value}, finite."""
-
-    model_config = {"strict": True, "frozen": True, "allow_inf_nan": False}
 
 
 class DiagnosticsRecord(RootModel[dict[str, JsonValue]]):
@@ -54,7 +54,7 @@ class SampleResult:
     """What a submission returns for one sample.
 
     Attributes:
-        x_hat: (H, W) float32.
+        x_hat: float32, the signal's shape: (H, W) of a 4D-STEM object.
         corrected_spec: {name: value} for every name of the sample's ranges.
         diagnostics: anything that JSON can hold, for people; at most 64 KiB.
     """
@@ -181,6 +181,9 @@ class _Reader:
         attrs = hdf5.attributes_as(
             file, ResultAttrs, missing="RESULT_MISSING_ITEM", malformed="RESULT_MALFORMED"
         )
+        fault = variant_fault(attrs.variant, self._expected, f"{self._name}:/@variant")
+        if fault is not None:
+            raise ContractError(fault)
         provenance = self._record(file, "provenance", Provenance)
         run_info = self._record(file, "run_info", RunInfo) if "run_info" in file.attrs else None
         self._unknown("/", "attribute", set(hdf5.names(file.attrs)) - ROOT_ATTRS)
@@ -241,7 +244,7 @@ class _Reader:
             return None
         return SampleResult(x_hat, spec, diagnostics)
 
-    def _x_hat(self, group: h5py.Group, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    def _x_hat(self, group: h5py.Group, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
         where = f"{group.name}/x_hat"
         if "x_hat" not in group:
             self._add(
@@ -265,12 +268,14 @@ class _Reader:
                 "return x_hat with the shape of `sample.object_shape`",
             )
             return None
-        if dataset.dtype != np.dtype("<f4"):
+        # HDF5's own word: many of its types have no counterpart in numpy.
+        kind = dataset.id.get_type()
+        if kind != h5t.IEEE_F32LE:
             self._add(
                 "RESULT_DTYPE",
                 where,
                 "float32, little-endian",
-                str(dataset.dtype),
+                f"{8 * kind.get_size()}-bit {type_name(kind)} of another form",
                 "write x_hat.astype('float32')",
             )
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from runner.files.challenge import Challenge
-from schemas.base import Record
+from schemas.base import VARIANT, Record
 from schemas.findings import Finding, finding
 from schemas.result import MAX_MAGNITUDE
 from schemas.spec import SpecRanges
@@ -18,21 +19,38 @@ from schemas.spec import SpecRanges
 class Expected(Record):
     """What a challenge asks of one sample."""
 
-    shape: tuple[int, int] = Field(description="shape (H, W) of x_hat")
+    variant: str = Field(default=VARIANT, description="imaging variant of the challenge file")
+    shape: tuple[int, ...] = Field(description="shape of x_hat")
     ranges: SpecRanges = Field(description="published ranges of the mismatch parameters")
 
     @property
     def image_bytes(self) -> int:
         """Size of x_hat as float32 [bytes]."""
-        return 4 * self.shape[0] * self.shape[1]
+        return 4 * math.prod(self.shape)
 
 
 def expected_of(challenge: Challenge) -> dict[str, Expected]:
     """What the samples of a challenge ask for, by name."""
     return {
-        sample.name: Expected(shape=sample.operator.attrs.object_shape, ranges=sample.ranges)
-        for sample in challenge
+        sample.name: Expected(
+            variant=challenge.attrs.variant, shape=sample.signal_shape, ranges=sample.ranges
+        )
+        for sample in map(challenge.any_sample, challenge.names)
     }
+
+
+def variant_fault(found: str, expected: Mapping[str, Expected], where: str) -> Finding | None:
+    """What is wrong with an answer to this variant of the benchmark, if anything."""
+    asked = {entry.variant for entry in expected.values()}
+    if found in asked:
+        return None
+    return finding(
+        "RESULT_OTHER_INPUT",
+        where,
+        expected=", ".join(sorted(asked)),
+        found=found,
+        hint="validate against the challenge file that the result answers",
+    )
 
 
 def image_fault(values: NDArray[np.float32], where: str) -> Finding | None:

@@ -39,6 +39,7 @@ MAX_ATTRIBUTES = 16
 MAX_EXTRA_ITEMS = 64
 """How many items beyond the contract's are named one by one before the file is refused whole."""
 
+ENCODINGS = (h5t.CSET_ASCII, h5t.CSET_UTF8)
 NUMBERS = (h5t.FLOAT, h5t.INTEGER)
 FILTER_CHAINS = (
     (),
@@ -200,7 +201,9 @@ class _Walk:
         if kind.committed():
             self._type(where, "a committed type")
         elif kind.get_class() != h5t.STRING or space.get_simple_extent_type() != h5s.SCALAR:
-            self._attribute_refused(where, f"{_type_name(kind)}, {_extent(space)}")
+            self._attribute_refused(where, f"{type_name(kind)}, {_extent(space)}")
+        elif kind.get_cset() not in ENCODINGS:
+            self._attribute_refused(where, "text in an unknown encoding")
         elif not kind.is_variable_str() and kind.get_size() > MAX_JSON_BYTES:
             self._attribute_refused(where, f"text of {kind.get_size()} bytes")
 
@@ -209,7 +212,7 @@ class _Walk:
         if kind.committed():
             self._type(where, "a committed type")
         elif kind.get_class() not in NUMBERS:
-            self._type(where, _type_name(kind))
+            self._type(where, type_name(kind))
         creation = dataset.get_create_plist()
         layout = creation.get_layout()
         if creation.get_external_count() > 0 or layout not in (h5d.CONTIGUOUS, h5d.CHUNKED):
@@ -284,7 +287,8 @@ TYPE_NAMES = {
 }
 
 
-def _type_name(kind: Any) -> str:
+def type_name(kind: Any) -> str:
+    """What values of an HDF5 type are, in words."""
     return TYPE_NAMES.get(kind.get_class(), f"values of HDF5's type class {kind.get_class()}")
 
 

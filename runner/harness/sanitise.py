@@ -33,7 +33,7 @@ from runner.files.result import (
     run_info_missing,
     too_large,
 )
-from runner.files.rules import expected_of, image_fault, spec_fault
+from runner.files.rules import expected_of, image_fault, spec_fault, variant_fault
 from runner.harness import wire
 from runner.harness.reader import Reader, Reading
 from runner.harness.seal import check_key, seal_path, write_seal
@@ -304,6 +304,8 @@ def _rebuilt(task: wire.Task, answer: wire.Answer, images: BinaryIO) -> ResultFi
         run_info = None if answer.run_info is None else _record(RunInfo, answer.run_info)
     except (StrictJSONError, ValidationError) as error:
         raise _unreadable(task.name, f"records that are none: {explain(error)[:500]}") from error
+    if (fault := variant_fault(attrs.variant, task.expected, task.name)) is not None:
+        raise _unreadable(task.name, f"{fault.code}: {fault.found}")
     samples = {}
     images.seek(0)
     for name, spec in answer.specs.items():

@@ -134,7 +134,7 @@ def _point(source: ChallengeSample, say: Say) -> Point:
         progress=_Quarters(source.name, say),
     )
     answer = load_algorithm(DEFAULT_ALGORITHM).solve(sample)
-    assert answer.spec is not None, "a composed algorithm gives a spec"
+    assert isinstance(answer.spec, MismatchSpec), "a composed algorithm gives a spec"
     return Point("estimate", answer.x_hat, answer.spec)
 
 

@@ -7,15 +7,20 @@ from typing import Any, Literal
 
 import h5py
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from physics.ideal import IdealOperator
+from physics.primitives.array import ArrayMap
 from runner.files import hdf5
-from runner.files.challenge import ArraySample, ChallengeSample, open_challenge
+from runner.files.arrays import ArraySample
+from runner.files.challenge import AnySample, ChallengeSample, open_challenge
 from runner.files.result import SpecValues
 from schemas.base import Record, quantity
-from schemas.findings import refuse
+from schemas.findings import ContractError, refuse
+from schemas.notation import parse, to_text
+from schemas.notation.dag import MEANING
 from schemas.operator import OperatorAttrs
 from schemas.result import Provenance, ResultAttrs, RunInfo
 from schemas.spec import SpecRange
@@ -40,6 +45,7 @@ class SampleSummary(Record):
     name: str
     scene: str
     track: str
+    notation: ModelSummary | None
     noise_model: str
     y_shape: tuple[int, int, int, int] = Field(description="(Ny, Nx, Ky, Kx)")
     counts_range: tuple[float, float] = Field(description="smallest and largest count")
@@ -55,13 +61,32 @@ class SampleSummary(Record):
     truth: TruthSummary | None = Field(description="none: a blind sample")
 
 
+class ModelSummary(Record):
+    """A forward model's notation, as the metadata state it."""
+
+    text: str = Field(description="in plain letters where it can be read, else as it is")
+    stages: tuple[str, ...] = Field(description="what each primitive stands for")
+    fault: str | None = Field(description="why it cannot be read")
+
+
 class ArraySummary(Record):
     """A sample of another variant, whose H is a plain array."""
 
     name: str
+    scene: str
+    track: str
     y_shape: tuple[int, ...]
+    y_range: tuple[float, float]
     h_shape: tuple[int, ...]
+    action: str = Field(description="how H acts: map, flat, first, last")
+    signal_shape: tuple[int, ...] = Field(description="shape of x")
+    notation: ModelSummary | None
     spec_ranges: tuple[SpecRange, ...]
+    residual: float | None = quantity("", "|y - H x_true| / |y|; none: no truth here")
+    residual_of_h: float | None = quantity(
+        "", "|y - H| / |y|, for an H of y's shape: small where it is no operator but the data"
+    )
+    truth: TruthSummary | None = Field(description="none: a blind sample")
 
 
 class ChallengeSummary(Record):
@@ -71,6 +96,7 @@ class ChallengeSummary(Record):
     path: str
     bytes: int
     sha256: str
+    variant: str
     tier: str
     contract_version: str
     samples: tuple[SampleSummary | ArraySummary, ...]
@@ -123,20 +149,58 @@ def _challenge(path: Path) -> ChallengeSummary:
             path=str(path),
             bytes=path.stat().st_size,
             sha256=hdf5.sha256_of(path),
+            variant=file.attrs.variant,
             tier=file.attrs.tier,
             contract_version=file.attrs.contract_version,
-            samples=tuple(_sample(file.any_sample(name)) for name in file.names),
+            samples=tuple(_sample(sample) for sample in file.any_samples()),
         )
 
 
-def _sample(sample: ChallengeSample | ArraySample) -> SampleSummary | ArraySummary:
+def _array_sample(sample: ArraySample) -> ArraySummary:
+    operator, truth = sample.operator, sample.x_true
+    norm = float(np.linalg.norm(sample.y.astype(np.float64)))
+    residual = of_h = None
+    if norm > 0 and truth is not None:
+        modelled = ArrayMap(operator).forward(torch.as_tensor(truth.astype(np.float64))).numpy()
+        residual = float(np.linalg.norm(sample.y - modelled)) / norm
+    if norm > 0 and operator.values.shape == sample.y.shape:
+        of_h = float(np.linalg.norm(sample.y.astype(np.float64) - operator.values)) / norm
+    return ArraySummary(
+        name=sample.name,
+        scene=sample.metadata.scene,
+        track=sample.metadata.track.value,
+        y_shape=sample.y.shape,
+        y_range=_range(sample.y),
+        h_shape=operator.values.shape,
+        action=operator.action.value,
+        signal_shape=operator.signal_shape,
+        notation=_notation(sample.metadata.notation),
+        spec_ranges=sample.ranges.root,
+        residual=residual,
+        residual_of_h=of_h,
+        truth=_truth(sample),
+    )
+
+
+def _notation(text: str) -> ModelSummary | None:
+    if not text:
+        return None
+    try:
+        model = parse(text, where="metadata.notation")
+    except ContractError as error:
+        fault = error.findings[0]
+        return ModelSummary(
+            text=text,
+            stages=(),
+            fault=f"{fault.where}: expected {fault.expected}, found {fault.found}",
+        )
+    stages = tuple(f"{s.symbol.value}: {MEANING[s.symbol]}" for s in model.stages)
+    return ModelSummary(text=to_text(model), stages=stages, fault=None)
+
+
+def _sample(sample: AnySample) -> SampleSummary | ArraySummary:
     if isinstance(sample, ArraySample):
-        return ArraySummary(
-            name=sample.name,
-            y_shape=sample.y.shape,
-            h_shape=sample.operator.values.shape,
-            spec_ranges=sample.ranges.root,
-        )
+        return _array_sample(sample)
     operator, attrs = sample.operator, sample.operator.attrs
     low, high, total = _count_statistics(sample)
     ny, nx, *_ = sample.y.shape
@@ -147,6 +211,7 @@ def _sample(sample: ChallengeSample | ArraySample) -> SampleSummary | ArraySumma
         name=sample.name,
         scene=sample.metadata.scene,
         track=sample.metadata.track.value,
+        notation=_notation(sample.metadata.notation),
         noise_model=sample.metadata.noise_model,
         y_shape=sample.y.shape,
         counts_range=(low, high),
@@ -163,7 +228,7 @@ def _sample(sample: ChallengeSample | ArraySample) -> SampleSummary | ArraySumma
     )
 
 
-def _truth(sample: ChallengeSample) -> TruthSummary | None:
+def _truth(sample: AnySample) -> TruthSummary | None:
     if sample.x_true is None and sample.true_spec is None:
         return None
     return TruthSummary(

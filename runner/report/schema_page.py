@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from schemas import CONTRACT_MODELS, CONTRACT_VERSION
-from schemas.findings import CODES, ContractError, ExitCode, finding
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,7 +19,7 @@ PREAMBLE = f"""\
 
 Printed by `stem4d schema`; a test fails when this page and the models differ. Every record is
 strict: no unknown key, no NaN or infinity, no number written as text. Where a key has no default,
-it must be there.
+it must be there. What can go wrong, and its codes: [errors.md](errors.md).
 """
 
 RECORD_NAMES = frozenset(model.__name__ for model in CONTRACT_MODELS)
@@ -43,7 +42,6 @@ def markdown() -> str:
     for model in CONTRACT_MODELS:
         summary = " ".join(inspect.cleandoc(model.__doc__ or "").split())
         parts.append(f"## {model.__name__}\n\n{summary}\n\n{_body(model)}")
-    parts += [_findings_section(), _exit_section()]
     return "\n".join(parts)
 
 
@@ -61,7 +59,7 @@ def _body(model: type[BaseModel]) -> str:
         )
         for name, entry in schema["properties"].items()
     ]
-    return _table(("key", "type", "unit", "default", "bounds", "meaning"), rows)
+    return table(("key", "type", "unit", "default", "bounds", "meaning"), rows)
 
 
 def _default(field: FieldInfo) -> str:
@@ -119,39 +117,8 @@ def _bounds(entry: Schema) -> Iterator[str]:
         yield f"at most {entry['maxLength']} characters"
 
 
-def _findings_section() -> str:
-    rows = [
-        (
-            f"`{code}`",
-            info.meaning,
-            info.blame.value,
-            str(int(_exit_code(code))),
-            "yes" if info.counts else "no",
-        )
-        for code, info in CODES.items()
-    ]
-    table = _table(("code", "meaning", "whose fault", "exit code", "counts as an attempt"), rows)
-    return f"## Codes of findings\n\nA code never changes its meaning.\n\n{table}"
-
-
-def _exit_section() -> str:
-    meanings = {
-        ExitCode.DONE: "done",
-        ExitCode.ALGORITHM: "the algorithm failed, or hit a limit",
-        ExitCode.USAGE: "the command cannot be carried out as given",
-        ExitCode.RESULT: "the result is invalid",
-        ExitCode.INPUT: "the input is bad",
-        ExitCode.INFRASTRUCTURE: "infrastructure: not the submission's fault, may be tried again",
-    }
-    rows = [(str(int(code)), meanings[code]) for code in ExitCode]
-    return f"## Exit codes\n\n{_table(('code', 'meaning'), rows)}"
-
-
-def _exit_code(code: str) -> ExitCode:
-    return ContractError(finding(code, "", expected="", found="", hint="")).exit_code
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """A Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
     cells = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
     return "\n".join(f"| {line} |" for line in cells) + "\n"

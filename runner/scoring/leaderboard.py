@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from pydantic import Field
 
-from schemas.base import Record, quantity, record_from_json
+from schemas.base import VARIANT, Record, quantity, record_from_json
 from schemas.challenge import Tier, Track
 from schemas.score import ScoreCard
 from schemas.spec import SpecRanges
@@ -132,27 +132,36 @@ def published_entries(track: Track, tier: str) -> tuple[tuple[str, TierEntry], .
 
 def tier_table(track: Track, tier: str, cards: Iterable[ScoreCard] = ()) -> tuple[Row, ...]:
     """Published rows of a tier and the cards that belong beside them, the best first."""
-    lines: list[tuple[str, TierEntry | ScoreCard, bool]] = [
-        (name, entry, False) for name, entry in published_entries(track, tier)
+    lines: list[tuple[str, TierEntry | ScoreCard, float, bool]] = [
+        (name, entry, entry.score, False) for name, entry in published_entries(track, tier)
     ]
-    lines += [(card.algorithm, card, True) for card in cards if _belongs(card, track, tier)]
-    scores = [entry.score for _, entry, _ in lines]
+    lines += [
+        (card.algorithm, card, card.score, True)
+        for card in cards
+        if card.score is not None and _belongs(card, track, tier)
+    ]
+    scores = [score for _, _, score, _ in lines]
     rows = (
         Row(
-            rank=_rank(entry.score, scores),
+            rank=_rank(score, scores),
             method=method,
-            score=entry.score,
+            score=score,
             psnr_db=entry.psnr_db,
             ssim=entry.ssim,
             local=local,
         )
-        for method, entry, local in lines
+        for method, entry, score, local in lines
     )
     return tuple(sorted(rows, key=lambda row: row.rank))
 
 
-def standing(card: ScoreCard) -> Standing:
-    """Where a card would stand among the published rows of its own track and tier."""
+def standing(card: ScoreCard) -> Standing | None:
+    """Where a card would stand among the published rows of its own track and tier.
+
+    None for a card without a score, and for one of another variant, whose rows are not these.
+    """
+    if card.score is None or card.variant != VARIANT:
+        return None
     scores = [entry.score for _, entry in published_entries(card.track, card.tier)]
     return Standing(_rank(card.score, scores), len(scores))
 
@@ -198,13 +207,14 @@ def overall_score(scores: Sequence[float]) -> float:
 def _tiers_by_algorithm(cards: Iterable[ScoreCard]) -> dict[str, dict[Tier, float]]:
     found: dict[str, dict[Tier, float]] = {}
     for card in cards:
-        if card.track is Track.BLIND:
+        if card.track is Track.BLIND and card.variant == VARIANT and card.score is not None:
             found.setdefault(card.algorithm, {})[Tier(card.tier)] = card.score
     return found
 
 
 def _belongs(card: ScoreCard, track: Track, tier: str) -> bool:
-    return card.track is track and (track is Track.STANDARD or card.tier == tier)
+    same_tier = track is Track.STANDARD or card.tier == tier
+    return card.variant == VARIANT and card.track is track and same_tier
 
 
 def _rank(score: float, scores: Iterable[float]) -> int:

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from physics.ideal import IdealOperator, Patterns
+from physics.ideal import ArrayOperator, IdealOperator, Patterns
 from physics.operator import ForwardOperator, batches
+from physics.primitives.array import ArrayMap
 from schemas.spec import MismatchSpec
 
 Image = NDArray[np.floating[Any]]
@@ -69,14 +70,27 @@ def ssim(image: Image, truth: Image) -> float:
     return float(value)
 
 
+def signal_ssim(signal: Image, truth: Image) -> float | None:
+    """SSIM of a signal of any shape: of a stack, the mean over its images.
+
+    None where the last two axes are no image of at least the window's side.
+    """
+    if signal.ndim < 2 or min(signal.shape[-2:]) < SSIM_WINDOW:
+        return None
+    image = signal.shape[-2:]
+    pairs = zip(signal.reshape(-1, *image), truth.reshape(-1, *image), strict=True)
+    return float(np.mean([ssim(one, other) for one, other in pairs]))
+
+
 @dataclass(frozen=True)
 class Residual:
     """How far modelled patterns are from measured ones, summed over all detector pixels.
 
     Attributes:
-        squared: sum of (y - gain * I)^2 [counts^2].
+        squared: sum of (y - gain * I)^2, or of (y - H x)^2 [counts^2].
         measured: sum of y^2 [counts^2].
-        variance: sum of the variances that the model expects, gain^2 * I + read_noise^2 [counts^2].
+        variance: sum of the variances that the model expects, gain^2 * I + read_noise^2 [counts^2];
+            NaN where the file does not state the noise.
     """
 
     squared: float
@@ -126,3 +140,17 @@ def residual(y: Patterns, operator: IdealOperator, x: Image, spec: MismatchSpec)
             variance += attrs.gain**2 * float(electrons.sum())
             variance += attrs.read_noise**2 * electrons.numel()
     return Residual(squared, measured, variance)
+
+
+def array_residual(y: Image, operator: ArrayOperator, x: Image) -> Residual:
+    """Compare a measurement with H x, H a plain array.
+
+    Args:
+        y: measurement, of any shape.
+        operator: H.
+        x: the signal.
+    """
+    modelled = ArrayMap(operator).forward(torch.as_tensor(x.astype(np.float64))).numpy()
+    measured = y.astype(np.float64)
+    squared = float(np.sum((measured - modelled) ** 2))
+    return Residual(squared, float(np.sum(measured**2)), math.nan)

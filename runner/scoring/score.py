@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.files.challenge import Challenge, ChallengeSample, open_challenge
+from runner.files.arrays import ArraySample
+from runner.files.challenge import AnySample, Challenge, ChallengeSample, open_challenge
 from runner.files.result import ResultFile, SampleResult, read_result
 from runner.scoring import metrics
 from runner.scoring.formulas import track_score
@@ -44,6 +45,9 @@ def score_result(result_path: Path, truth_path: Path, track: Track | None = None
         truth_path: the organiser's truth file, or a public challenge file, which holds the truth.
         track: which formula; None takes the track that the truth file names.
 
+    A sample of another variant, whose H is a plain array, is judged as well where its truth is not
+    in the file: by its residual alone, without a score.
+
     Returns:
         A card with every sample of the truth; one that is missing or invalid has score 0, and the
         card's findings say why.
@@ -55,21 +59,14 @@ def score_result(result_path: Path, truth_path: Path, track: Track | None = None
         result, findings = read_result(result_path, file)
         if result is None or not result.samples:
             raise ContractError(findings or (_nothing_to_score(result_path, file),))
-        chosen = track or file.sample(file.names[0]).metadata.track
-        scores = tuple(
-            score_sample(
-                truth_of(file, name),
-                result.samples.get(name),
-                chosen,
-                seconds=_seconds(result, name),
-            )
-            for name in file.names
-        )
+        chosen = track or file.any_sample(file.names[0]).metadata.track
+        scores = tuple(_judge(file, name, result, chosen) for name in file.names)
         return ScoreCard(
+            variant=file.attrs.variant,
             tier=file.attrs.tier,
             track=chosen,
             algorithm=printable(result.provenance.algorithm),
-            score=sum(entry.score for entry in scores) / len(scores),
+            score=_mean_or_none([entry.score for entry in scores]),
             psnr_db=_mean(entry.psnr_db for entry in scores),
             ssim=_mean(entry.ssim for entry in scores),
             consistency=_mean(entry.consistency for entry in scores),
@@ -78,6 +75,15 @@ def score_result(result_path: Path, truth_path: Path, track: Track | None = None
             seconds=_run_seconds(result),
             findings=findings,
         )
+
+
+def _judge(file: Challenge, name: str, result: ResultFile, track: Track) -> SampleScore:
+    """One sample of either form."""
+    sample, answer = file.any_sample(name), result.samples.get(name)
+    seconds = _seconds(result, name)
+    if isinstance(sample, ArraySample):
+        return score_array_sample(sample, answer, track, seconds=seconds)
+    return score_sample(truth_of(file, name), answer, track, seconds=seconds)
 
 
 def score_sample(
@@ -90,28 +96,11 @@ def score_sample(
     """
     sample = truth.sample
     if answer is None:
-        return SampleScore(
-            sample=sample.name,
-            scene=sample.metadata.scene,
-            score=0.0,
-            psnr_db=None,
-            ssim=None,
-            consistency=None,
-            consistency_ceiling=None,
-            consistency_ideal=None,
-            chi_square=None,
-            psnr_offset_free_db=None,
-        )
+        return _nothing(sample)
     spec = MismatchSpec.from_values(answer.corrected_spec).clipped(sample.ranges)
     own = metrics.residual(sample.y, sample.operator, answer.x_hat, spec)
     if own.measured == 0.0:
-        raise refuse(
-            "INPUT_INCONSISTENT",
-            f"{sample.name}/y",
-            expected="patterns with electrons in them",
-            found="zero everywhere",
-            hint="build or copy the truth file again",
-        )
+        raise _no_measurement(sample)
     ceiling = metrics.residual(sample.y, sample.operator, truth.x, truth.spec)
     nominal = metrics.residual(sample.y, sample.operator, answer.x_hat, MismatchSpec())
     psnr_db = metrics.psnr_db(answer.x_hat, truth.x)
@@ -129,6 +118,86 @@ def score_sample(
         psnr_offset_free_db=metrics.psnr_offset_free_db(answer.x_hat, truth.x),
         spec_error=spec_error(spec, truth.spec, sample.ranges.names),
         seconds=seconds,
+    )
+
+
+def score_array_sample(
+    sample: ArraySample,
+    answer: SampleResult | None,
+    track: Track,
+    *,
+    seconds: float | None = None,
+) -> SampleScore:
+    """Judge a sample whose H is a plain array: H does not know the spec, so it is used as it is.
+
+    Without its truth there is a consistency, but no score.
+
+    Raises:
+        ContractError: y is zero everywhere, so that no consistency is defined.
+    """
+    if answer is None:
+        return _nothing(sample)
+    own = metrics.array_residual(sample.y, sample.operator, answer.x_hat)
+    if own.measured == 0.0:
+        raise _no_measurement(sample)
+    judged = SampleScore(
+        sample=sample.name,
+        scene=sample.metadata.scene,
+        score=None,
+        psnr_db=None,
+        ssim=None,
+        consistency=own.consistency,
+        consistency_ceiling=None,
+        consistency_ideal=own.consistency,
+        chi_square=None,
+        psnr_offset_free_db=None,
+        seconds=seconds,
+    )
+    truth = sample.x_true
+    if truth is None:
+        return judged
+    ceiling = metrics.array_residual(sample.y, sample.operator, truth)
+    psnr_db, ssim = metrics.psnr_db(answer.x_hat, truth), metrics.signal_ssim(answer.x_hat, truth)
+    known = {} if sample.true_spec is None else sample.true_spec.values()
+    errors = {n: answer.corrected_spec[n] - known[n] for n in sample.ranges.names if n in known}
+    score = None
+    if ssim is not None:
+        score = track_score(track, psnr_db=psnr_db, ssim=ssim, consistency=own.consistency)
+    return judged.model_copy(
+        update={
+            "score": score,
+            "psnr_db": psnr_db,
+            "ssim": ssim,
+            "consistency_ceiling": ceiling.consistency,
+            "psnr_offset_free_db": metrics.psnr_offset_free_db(answer.x_hat, truth),
+            "spec_error": errors,
+        }
+    )
+
+
+def _nothing(sample: AnySample) -> SampleScore:
+    """A missing or invalid answer scores 0."""
+    return SampleScore(
+        sample=sample.name,
+        scene=sample.metadata.scene,
+        score=0.0,
+        psnr_db=None,
+        ssim=None,
+        consistency=None,
+        consistency_ceiling=None,
+        consistency_ideal=None,
+        chi_square=None,
+        psnr_offset_free_db=None,
+    )
+
+
+def _no_measurement(sample: AnySample) -> ContractError:
+    return refuse(
+        "INPUT_INCONSISTENT",
+        f"{sample.name}/y",
+        expected="a measurement with something in it",
+        found="zero everywhere",
+        hint="build or copy the truth file again",
     )
 
 
@@ -185,6 +254,11 @@ def _mean(values: Iterable[float | None]) -> float | None:
     """Mean of the values that are there."""
     present = [value for value in values if value is not None]
     return sum(present) / len(present) if present else None
+
+
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    """Mean of the values; None where one of them is."""
+    return None if None in values else _mean(values)
 
 
 def _rms(errors: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from runner.files.challenge import ChallengeSample, open_challenge, write_challenge
+from runner.files.arrays import ACTION_ATTR, ArraySample
+from runner.files.challenge import AnySample, open_challenge, write_challenge
 from runner.files.hdf5 import open_input
 from schemas.base import json_text
 from schemas.challenge import BLIND_TIER, ChallengeAttrs
@@ -33,6 +36,15 @@ ALLOWED_ITEMS: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 """Items of a sample's group, itself first, and the attributes of each."""
+
+ALLOWED_ARRAY_ITEMS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "": frozenset({"spec_ranges", "metadata"}),
+        "/y": frozenset(),
+        "/H_ideal": frozenset({ACTION_ATTR}),
+    }
+)
+"""The same of a sample whose H is a plain array."""
 
 RUN_BYTES = 24
 """Length of the byte runs of the truth that are searched for in the view."""
@@ -68,28 +80,32 @@ def strip(source: Path, target: Path) -> Path:
         )
     with open_challenge(source) as challenge:
         attrs = challenge.attrs.model_copy(update={"tier": BLIND_TIER})
-        write_challenge(target, attrs, (_blind(sample) for sample in challenge))
+        write_challenge(target, attrs, (_blind(sample) for sample in challenge.any_samples()))
         try:
-            prove(target, tuple(challenge))
+            prove(target, tuple(challenge.any_samples()))
         except StripError:
             target.unlink()
             raise
     return target
 
 
-def _blind(sample: ChallengeSample) -> ChallengeSample:
-    metadata = sample.metadata.model_copy(update={"scene": sample.name, "description": ""})
+def _blind(sample: AnySample) -> AnySample:
+    hidden = {"scene": sample.name, "description": ""}
+    if isinstance(sample, ArraySample):
+        array_metadata = sample.metadata.model_copy(update=hidden)
+        return replace(sample, metadata=array_metadata, x_true=None, true_spec=None)
+    metadata = sample.metadata.model_copy(update=hidden)
     return replace(sample, metadata=metadata, x_true=None, true_spec=None)
 
 
-def prove(view: Path, samples: tuple[ChallengeSample, ...]) -> None:
+def prove(view: Path, samples: tuple[AnySample, ...]) -> None:
     """Prove that `view` holds the allowed items alone and no byte run of the samples' truth.
 
     Raises:
         StripError: names what was found.
     """
     with open_input(view, not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5") as file:
-        _closed_keys(file, {sample.name for sample in samples})
+        _closed_keys(file, {sample.name: _allowed(sample) for sample in samples})
     content = view.read_bytes()
     for sample in samples:
         for what, run in _secret_runs(sample):
@@ -97,12 +113,16 @@ def prove(view: Path, samples: tuple[ChallengeSample, ...]) -> None:
                 raise StripError(f"{view}: bytes of {sample.name}'s {what} are in the blind view")
 
 
-def _closed_keys(file: h5py.File, names: set[str]) -> None:
-    if set(file.attrs) != ALLOWED_ROOT_ATTRS or set(file) != names:
+def _allowed(sample: AnySample) -> Mapping[str, frozenset[str]]:
+    return ALLOWED_ARRAY_ITEMS if isinstance(sample, ArraySample) else ALLOWED_ITEMS
+
+
+def _closed_keys(file: h5py.File, allowed: Mapping[str, Mapping[str, frozenset[str]]]) -> None:
+    if set(file.attrs) != ALLOWED_ROOT_ATTRS or set(file) != set(allowed):
         raise StripError(f"{file.filename}: root holds {sorted(file.attrs)}, {sorted(file)}")
-    for name in names:
+    for name in allowed:
         items = dict(_items(file, name, ""))
-        if items != ALLOWED_ITEMS:
+        if items != allowed[name]:
             raise StripError(f"{file.filename}:{name} holds {items}")
 
 
@@ -118,20 +138,22 @@ def _items(parent: h5py.Group, name: str, path: str) -> Iterator[tuple[str, froz
             yield from _items(item, child, f"{path}/{child}")
 
 
-def _secret_runs(sample: ChallengeSample) -> list[tuple[str, bytes]]:
+def _secret_runs(sample: AnySample) -> list[tuple[str, bytes]]:
     """Byte runs that the view must not hold: the image in its number forms, the spec as text."""
     runs: list[tuple[str, bytes]] = []
     if sample.x_true is not None:
-        phase = sample.x_true * np.float32(sample.operator.attrs.phase_scale_rad)
-        for form in (sample.x_true, sample.x_true.astype(np.float64), phase):
+        forms: list[NDArray[Any]] = [sample.x_true, sample.x_true.astype(np.float64)]
+        if not isinstance(sample, ArraySample):
+            forms.append(sample.x_true * np.float32(sample.operator.attrs.phase_scale_rad))
+        for form in forms:
             raw = form.tobytes()
-            starts = np.linspace(0, len(raw) - RUN_BYTES, RUNS_PER_ARRAY).astype(int)
+            starts = np.linspace(0, max(0, len(raw) - RUN_BYTES), RUNS_PER_ARRAY).astype(int)
             candidates = {raw[start : start + RUN_BYTES] for start in starts}
             # A run of one repeated value (an empty background) tells nothing, and may be anywhere.
             runs += [("x_true", run) for run in candidates if len(set(run)) > RUN_BYTES // 3]
     if sample.true_spec is not None:
         runs.append(("true_spec", json_text(sample.true_spec).encode()))
-        for value in sample.true_spec.vector():
+        for value in sample.true_spec.values().values():
             # A round value (2.0, 0.005) stands in any file by chance, in the ranges for one.
             if len(repr(value)) >= TELLING_DIGITS:
                 runs.append(("true_spec", repr(value).encode()))

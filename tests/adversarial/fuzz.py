@@ -151,6 +151,7 @@ def _try(
     assert judged.child_peak_mib < READER_MIB + LIMITS.memory_mib
     assert judged.seconds < LIMITS.wall_s
     assert all(entry.blame is Blame.RESULT for entry in judged.findings), judged.findings
+    assert not any("exit code" in entry.found for entry in judged.findings), "an error of ours"
     assert judged.accepted == canonical.exists()
     assert judged.findings or len(judged.samples) == len(shop.challenge.samples)
     if judged.accepted:

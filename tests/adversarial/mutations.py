@@ -111,16 +111,18 @@ BREAKS = (
         " or space.get_simple_extent_type() != h5s.SCALAR",
         "",
     ),
+    one("any encoding", STRUCTURE, "kind.get_cset() not in ENCODINGS", "False"),
     one("any length of an attribute", STRUCTURE, "kind.get_size() > MAX_JSON_BYTES", "False"),
     # what it says
     one("shape after reading", RESULT, "if dataset.shape != shape", "if False"),
-    one("any width of numbers", RESULT, 'dataset.dtype != np.dtype("<f4")', "False"),
+    one("any width of numbers", RESULT, "kind != h5t.IEEE_F32LE", "False"),
     one("NaN", RULES, "    if bad:", "    if False:"),
     one("huge values", RULES, "largest > MAX_MAGNITUDE", "False"),
     one(
         "spec out of its range", RULES, "not entry.min <= values[entry.name] <= entry.max", "False"
     ),
     one("unknown names in the spec", RULES, "if name not in ranges.names", "if False"),
+    one("any variant", RULES, "if found in asked:", "if True:"),
     one("unknown items", RESULT, "for name in sorted(names):", "for name in ():"),
     one("a key twice in JSON", JSON, "if key in found", "if False"),
     one("NaN in JSON", JSON, "parse_constant=_no_constant", "parse_constant=float"),
@@ -170,6 +172,12 @@ BREAKS = (
     ),
     # the process that judges
     one("a reader that died is believed", PARENT, "if outcome.exit_code < 0", "if False"),
+    one(
+        "the variant is believed",
+        PARENT,
+        "(fault := variant_fault",
+        "False and (fault := variant_fault",
+    ),
     one("images are believed", PARENT, "image_fault(x_hat, name) or ", ""),
     one("specs are believed", PARENT, " or spec_fault(spec, expected.ranges, name)", ""),
     one("findings are believed", PARENT, "entry.blame is not Blame.RESULT", "False"),

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from algorithms.registry import CALIBRATORS, RECONSTRUCTORS
+from algorithms.registry import (
+    ANALYSES,
+    CALIBRATORS,
+    RECONSTRUCTORS,
+    load_analysis,
+    parameters_of,
+)
 
 PAGES = Path(__file__).parents[2] / "docs" / "algorithms"
 
@@ -19,7 +25,15 @@ def test_a_reconstructor_has_a_page_with_figures(name: str) -> None:
     assert "PSNR" in text[begin:end], "run `python -m benchmarks.zoo run` and `... tables`"
 
 
-@pytest.mark.parametrize("name", RECONSTRUCTORS)
+@pytest.mark.parametrize("name", ANALYSES)
+def test_an_analysis_has_a_page_with_every_parameter(name: str) -> None:
+    text = (PAGES / f"{name}.md").read_text()
+    assert f"images/{name}.png" in text
+    for parameter in parameters_of(load_analysis(name)):
+        assert f"| `{parameter}` |" in text
+
+
+@pytest.mark.parametrize("name", [*RECONSTRUCTORS, *ANALYSES])
 def test_the_index_names_it(name: str) -> None:
     assert f"]({name}.md)" in (PAGES / "README.md").read_text()
 

@@ -16,6 +16,7 @@ import pytest
 from algorithms import registry
 from algorithms.base import Algorithm, Calibration, Calibrator, Composed, Reconstruction
 from algorithms.registry import (
+    ANALYSES,
     CALIBRATORS,
     DEFAULT_ALGORITHM,
     RECONSTRUCTORS,
@@ -97,13 +98,14 @@ def test_listing_imports_none_of_it() -> None:
         assert run_command(cli, ["algorithms"]) == 0
         heavy = {"torch", "h5py", "scipy", "matplotlib", "docker"} & set(sys.modules)
         heavy |= {m for m in sys.modules if m.startswith(("algorithms.cal", "algorithms.rec"))}
+        heavy |= {m for m in sys.modules if m.startswith("algorithms.analysis.s")}
         assert not heavy, heavy
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for name in (*CALIBRATORS, *RECONSTRUCTORS, DEFAULT_ALGORITHM):
+    for name in (*CALIBRATORS, *RECONSTRUCTORS, *ANALYSES, DEFAULT_ALGORITHM):
         assert name in done.stdout
 
 

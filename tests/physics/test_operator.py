@@ -366,6 +366,46 @@ def test_illumination_is_the_sum_of_the_probes(ideal: IdealOperator) -> None:
     assert math.isclose(found.sum(), len(ideal.positions_px), rel_tol=1e-5)
 
 
+def test_illumination_of_some_positions_adds_up(ideal: IdealOperator) -> None:
+    forward = double(ideal)
+    order = torch.as_tensor(np.random.default_rng(0).permutation(forward.count))
+    parts = [forward.illumination(part).numpy() for part in (order[:3], order[3:])]
+    assert error(sum(parts), forward.illumination().numpy()) < 1e-12
+
+
+def test_back_to_object_is_the_adjoint_of_exit_waves(
+    ideal: IdealOperator, spec: MismatchSpec
+) -> None:
+    forward = double(ideal)
+    far = forward.far_field(spec)
+    shape = (forward.count, ideal.window, ideal.window)
+    transmission, psi = (
+        torch.complex(random_like(s, seed), random_like(s, seed + 1))
+        for s, seed in ((ideal.attrs.object_shape, 1), (shape, 3))
+    )
+    there = torch.vdot(psi.flatten(), forward.exit_waves(transmission, far, EVERY).flatten())
+    back = torch.zeros_like(transmission)
+    forward.back_to_object(psi, far, EVERY, into=back)
+    assert torch.allclose(there, torch.vdot(back.flatten(), transmission.flatten()), rtol=1e-10)
+
+
+def test_the_pseudo_inverse_undoes_what_the_detector_sees(
+    ideal: IdealOperator, spec: MismatchSpec
+) -> None:
+    """A A^+ A = A but for the few frequencies hardly seen; on the nominal detector it is A^H."""
+    forward = double(ideal)
+    far = forward.far_field(spec)
+    psi = forward.exit_waves(
+        forward.transmission(forward.tensor(random_phase(ideal))), far, slice(0, 3)
+    )
+    back = far.pseudo_inverse()
+    waves = far.forward(psi)
+    assert error(far.forward(back(waves)).numpy(), waves.numpy()) < 0.05
+    assert error(back(far.forward(back(waves))).numpy(), back(waves).numpy()) < 1e-9
+    if spec.is_nominal:
+        assert error(back(waves).numpy(), psi.numpy()) < 1e-12
+
+
 # --- precision and devices ------------------------------------------------------------------------
 
 

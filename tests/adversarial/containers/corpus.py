@@ -111,7 +111,7 @@ LEAVING = (
     Case("no_nonce", ("RESULT_NONCE",)),
     Case("replayed", ("RESULT_NONCE",)),
     Case("other_input", ("RESULT_OTHER_INPUT",)),
-    Case("wrong_variant", ("RESULT_MALFORMED",)),
+    Case("wrong_variant", ("RESULT_OTHER_INPUT",)),
     Case("forged_score"),
     Case("terminal_escapes"),
     Case("blames_us", ("ALGORITHM_FAILED",)),

@@ -166,6 +166,18 @@ def alias(item: str, target: str) -> Damage:
     return make
 
 
+def nameless_attribute(file: h5py.File) -> None:
+    """Its name is no text in any encoding."""
+    h5a.create(file.id, b"\xff\xfe", h5t.C_S1, h5s.create(h5s.SCALAR))
+
+
+def unknown_encoding(shop: Workshop) -> Path:
+    """The type of the first attribute's text names an encoding that there is not."""
+    utf8 = b"\x19\x01\x01\x00"  # version 1 of a type of variable length; text; UTF-8
+    at = shop.honest.read_bytes().index(utf8)
+    return shop.garbled(at=at + 2, put=b"\x09")
+
+
 def groups(count: int) -> Damage:
     def make(file: h5py.File) -> None:
         for number in range(count):
@@ -195,6 +207,21 @@ def nested(count: int) -> Damage:
 def fixed_text(item: str, value: bytes) -> Damage:
     """Text of fixed length, as Fortran and MATLAB write it."""
     return put(item, np.bytes_(value))
+
+
+def odd_float() -> Any:
+    """32 bits, of which 20 are the exponent: no number of any machine's."""
+    kind = h5t.IEEE_F32LE.copy()
+    kind.set_fields(31, 11, 20, 0, 11)
+    return kind
+
+
+def short_float() -> Any:
+    """24 bits of precision in 32."""
+    kind = h5t.IEEE_F32LE.copy()
+    kind.set_fields(23, 16, 7, 0, 16)
+    kind.set_precision(24)
+    return kind
 
 
 def committed(file: h5py.File) -> None:
@@ -508,6 +535,8 @@ TYPES = [
     damage("committed type beside the samples", "RESULT_TYPE", put("float", np.dtype("<f4"))),
     damage("committed type of an attribute", "RESULT_TYPE", committed_in_attribute),
     spoiled("float16", "RESULT_DTYPE", put(X, IMAGE.astype("f2"))),
+    spoiled("float of a long exponent", "RESULT_DTYPE", dataset(kind=odd_float())),
+    spoiled("float of 24 bits", "RESULT_DTYPE", dataset(kind=short_float())),
     spoiled("float64", "RESULT_DTYPE", put(X, IMAGE.astype("f8"))),
     spoiled("big-endian", "RESULT_DTYPE", put(X, IMAGE.astype(">f4"))),
     spoiled("integers", "RESULT_DTYPE", put(X, IMAGE.astype("i4"))),
@@ -541,6 +570,14 @@ ITEMS = [
     damage(
         "attribute of references", "RESULT_ATTRIBUTE", put(SPEC, np.array([None], h5py.ref_dtype))
     ),
+    damage("attribute without a name", "RESULT_UNKNOWN_ITEM", nameless_attribute, samples=BOTH),
+    damage(
+        "attribute without a name in place of another",
+        "RESULT_MISSING_ITEM",
+        drop("/@provenance"),
+        nameless_attribute,
+    ),
+    Case("text in an unknown encoding", unknown_encoding, ("RESULT_ATTRIBUTE",)),
     damage("attribute of one number", "RESULT_ATTRIBUTE", put("sample_00@diagnostics", 3.0)),
     damage("attribute of a hundred bytes", "RESULT_ATTRIBUTE", put(SPEC, np.void(bytes(100)))),
     damage("attribute of numbers", "RESULT_ATTRIBUTE", put(SPEC, np.arange(3.0))),
@@ -558,7 +595,8 @@ ITEMS = [
     damage("no provenance", "RESULT_MISSING_ITEM", drop("/@provenance")),
     damage("no run_info", "RESULT_MISSING_ITEM", drop("/@run_info")),
     damage("no variant", "RESULT_MISSING_ITEM", drop("/@variant")),
-    damage("wrong variant", "RESULT_MALFORMED", put("/@variant", "xray_diffraction")),
+    damage("wrong variant", "RESULT_OTHER_INPUT", put("/@variant", "xray_diffraction")),
+    damage("no variant at all", "RESULT_MALFORMED", put("/@variant", "<b>x</b>")),
     damage("wrong kind of submission", "RESULT_MALFORMED", put("/@submission_type", "guess")),
     damage("contract of the future", "RESULT_MALFORMED", put("/@contract_version", "2.0")),
     spoiled("a sample missing", "RESULT_SAMPLE_MISSING", drop("sample_00")),

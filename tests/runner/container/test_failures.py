@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 from runner.container.main import find_challenge
@@ -106,7 +107,7 @@ def test_a_truncated_file(stem4d: Command, blind: Path, tmp_path: Path, output: 
     [
         ("INPUT_MISSING_ITEM", drop("sample_01/H_ideal")),
         ("INPUT_MALFORMED", put("sample_01@spec_ranges", "[")),
-        ("INPUT_UNSUPPORTED", put("sample_01/H_ideal", [[1.0]])),
+        ("INPUT_UNSUPPORTED", put("sample_01/H_ideal", np.ones((8, 8, 16, 16)))),
         ("INPUT_VERSION", put("/@contract_version", "2.0")),
     ],
 )
