@@ -65,16 +65,14 @@ def _guests(pid: int) -> int:
 
 
 def _descendants(pid: int) -> list[int]:
+    """Processes below one; whatever ends meanwhile is left out, and nothing else with it."""
     found: list[int] = []
-    for task in (PROC / str(pid) / "task").iterdir():
-        for child in (task / "children").read_text(encoding="ascii").split():
-            found.append(int(child))
-            found += _children_of(int(child))
+    for children in (PROC / str(pid) / "task").glob("*/children"):
+        try:
+            below = [int(child) for child in children.read_text(encoding="ascii").split()]
+        except OSError:
+            continue
+        found += below
+        for child in below:
+            found += _descendants(child)
     return found
-
-
-def _children_of(pid: int) -> list[int]:
-    try:
-        return _descendants(pid)
-    except FileNotFoundError:  # it has just ended
-        return []

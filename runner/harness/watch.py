@@ -134,9 +134,9 @@ class Watch:
         if seen is None:
             return None
         self._seen = True
-        if seen.memory_bytes > self._limits.memory_mib * MIB:
-            return "OUT_OF_MEMORY"
-        return "TOO_MANY_PROCESSES" if seen.processes > self._limits.pids else None
+        if seen.processes > self._limits.pids:  # first: they take memory as well
+            return "TOO_MANY_PROCESSES"
+        return "OUT_OF_MEMORY" if seen.memory_bytes > self._limits.memory_mib * MIB else None
 
 
 def end(watch: Watch, timing: Timing) -> None:
