@@ -145,6 +145,7 @@ def test_frequencies_are_sorted_by_the_scan_s(
     assert torch.equal(aliases.unfold(sorted_), grid)
     mirrored = aliases.passed[-np.arange(len(aliases.k_y))][:, -np.arange(len(aliases.k_x))]
     assert np.array_equal(mirrored, aliases.passed), "phases are real"
+    assert not aliases.fold(torch.as_tensor(aliases.passed))[0, 0].any(), "hidden by the mean"
     if folded:
         limit = 2 * ideal.disk_radius_px / ideal.window
         k = np.hypot(*np.meshgrid(*(np.fft.fftfreq(s) for s in shape), indexing="ij"))
