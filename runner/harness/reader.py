@@ -65,6 +65,7 @@ class Reader:
 
     def __init__(self, program: str = PROGRAM) -> None:
         self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Start it.
@@ -72,8 +73,48 @@ class Reader:
         Raises:
             ContractError: INTERNAL, it does not start.
         """
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def read(self, task: wire.Task, result: int, images: int) -> Reading:
+        """Have one open file read.
+
+        Args:
+            task: what is expected.
+            result: descriptor of the result file.
+            images: descriptor of an empty file; holds all images one after the other afterwards.
+
+        Raises:
+            ContractError: INTERNAL, the reader itself does not work, or was ended from outside; the
+                next file gets a new one.
+        """
+        if self._process is None:
+            self._start()
+        self._channel.settimeout(task.limits.wall_s + ANSWER_MARGIN_S)
+        try:
+            wire.send(self._channel, task.model_dump_json().encode(), (result, images))
+            outcome, _ = wire.receive(self._channel)
+            answer, _ = wire.receive(self._channel)
+        except (EOFError, OSError) as error:
+            self._errors.seek(0)
+            said = self._errors.read(4000).decode("utf-8", "replace").strip()
+            self._end()
+            raise _broken(
+                f"{type(error).__name__}: {error}; it said: {said or 'nothing'}"
+            ) from error
+        return Reading(wire.Outcome.model_validate_json(outcome), answer)
+
+    def _start(self) -> None:
         self._channel, theirs = socket.socketpair()
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
         command = [sys.executable, "-I", "-c", self._program, str(ROOT), str(theirs.fileno())]
         try:
             self._process = subprocess.Popen(
@@ -92,43 +133,16 @@ class Reader:
             raise _broken(f"it does not start: {error}") from error
         finally:
             theirs.close()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self) -> None:
+        if self._process is None:
+            return
         self._channel.close()
         with suppress(ProcessLookupError):  # it has ended by itself
             os.killpg(self._process.pid, signal.SIGKILL)  # it, and a child that may be left
         self._process.wait()
+        self._process = None
         self._errors.close()
-
-    def read(self, task: wire.Task, result: int, images: int) -> Reading:
-        """Have one open file read.
-
-        Args:
-            task: what is expected.
-            result: descriptor of the result file.
-            images: descriptor of an empty file; holds all images one after the other afterwards.
-
-        Raises:
-            ContractError: INTERNAL, the reader itself does not work.
-        """
-        self._channel.settimeout(task.limits.wall_s + ANSWER_MARGIN_S)
-        try:
-            wire.send(self._channel, task.model_dump_json().encode(), (result, images))
-            outcome, _ = wire.receive(self._channel)
-            answer, _ = wire.receive(self._channel)
-        except (EOFError, OSError) as error:
-            self._errors.seek(0)
-            said = self._errors.read(4000).decode("utf-8", "replace").strip()
-            raise _broken(
-                f"{type(error).__name__}: {error}; it said: {said or 'nothing'}"
-            ) from error
-        return Reading(wire.Outcome.model_validate_json(outcome), answer)
 
 
 def _broken(found: str) -> ContractError:

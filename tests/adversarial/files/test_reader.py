@@ -7,6 +7,7 @@ stands for a stranger who has taken the process over.
 from __future__ import annotations
 
 import os
+import signal
 import textwrap
 import time
 from collections.abc import Iterator
@@ -237,14 +238,32 @@ def processes() -> Iterator[tuple[int, int, int]]:
         yield int(entry.parent.name), int(fields[1]), int(fields[3])
 
 
+def reader_of_ours(before: set[int]) -> int:
+    """The one process of ours that leads a session and was not there before."""
+    (reader,) = {
+        process
+        for process, parent, session in processes()
+        if parent == os.getpid() and session == process and process not in before
+    }
+    return reader
+
+
 def test_no_process_is_left(shop: Workshop) -> None:
     """A reader is a session of its own; nothing of that session outlives it."""
     before = {process for process, _, _ in processes()}
     with Sanitiser(shop.view, LIMITS) as sanitiser:
         assert judge(shop, sanitiser, "result.h5").accepted
-        (reader,) = {
-            process
-            for process, parent, session in processes()
-            if parent == os.getpid() and session == process and process not in before
-        }
+        reader = reader_of_ours(before)
     assert reader not in {session for _, _, session in processes()}
+
+
+def test_a_reader_that_is_ended_from_outside_is_replaced(shop: Workshop) -> None:
+    """The file in hand costs no attempt; the next one is read."""
+    before = {process for process, _, _ in processes()}
+    with Sanitiser(shop.view, LIMITS) as sanitiser:
+        assert judge(shop, sanitiser, "result.h5").accepted
+        os.kill(reader_of_ours(before), signal.SIGKILL)
+        (entry,) = judge(shop, sanitiser, "result.h5").findings
+        assert entry.code == "INTERNAL"
+        assert not entry.counts_against_quota
+        assert judge(shop, sanitiser, "result.h5").accepted
