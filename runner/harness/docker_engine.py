@@ -137,19 +137,7 @@ class DockerEngine(Engine):
                 attrs = self.client.images.get(name).attrs
             except ImageNotFound as error:
                 raise image_not_found(name) from error
-        config = attrs.get("Config") or {}
-        digests = attrs.get("RepoDigests") or ()
-        return ImageFacts(
-            id=attrs["Id"],
-            digest=digests[0] if digests else None,
-            os=attrs["Os"],
-            architecture=attrs["Architecture"],
-            user=config.get("User") or "",
-            labels=config.get("Labels") or {},
-            entrypoint=tuple(config.get("Entrypoint") or ()),
-            volumes=tuple(sorted(config.get("Volumes") or ())),
-            size_bytes=attrs["Size"],
-        )
+        return ImageFacts.of(attrs)
 
     def create(self, options: ContainerOptions) -> str:
         """`docker create`."""

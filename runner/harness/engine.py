@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import JsonValue
 
@@ -78,6 +78,23 @@ class ImageFacts:
     entrypoint: tuple[str, ...]
     volumes: tuple[str, ...]
     size_bytes: int
+
+    @classmethod
+    def of(cls, inspected: Mapping[str, Any]) -> ImageFacts:
+        """From what `image inspect` prints, in which docker and podman agree."""
+        config = inspected.get("Config") or {}
+        digests = inspected.get("RepoDigests") or ()
+        return cls(
+            id=inspected["Id"],
+            digest=digests[0] if digests else None,
+            os=inspected["Os"],
+            architecture=inspected["Architecture"],
+            user=config.get("User") or "",
+            labels=config.get("Labels") or {},
+            entrypoint=tuple(config.get("Entrypoint") or ()),
+            volumes=tuple(sorted(config.get("Volumes") or ())),
+            size_bytes=inspected["Size"],
+        )
 
 
 @dataclass(frozen=True)

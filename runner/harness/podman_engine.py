@@ -128,19 +128,7 @@ class PodmanEngine(Engine):
             except PodmanError as error:
                 raise image_not_found(name) from error
             attrs = json.loads(self.command("image", "inspect", name))[0]
-        config = attrs.get("Config") or {}
-        digests = attrs.get("RepoDigests") or ()
-        return ImageFacts(
-            id=attrs["Id"],
-            digest=digests[0] if digests else None,
-            os=attrs["Os"],
-            architecture=attrs["Architecture"],
-            user=config.get("User") or "",
-            labels=config.get("Labels") or {},
-            entrypoint=tuple(config.get("Entrypoint") or ()),
-            volumes=tuple(sorted(config.get("Volumes") or ())),
-            size_bytes=attrs["Size"],
-        )
+        return ImageFacts.of(attrs)
 
     def create(self, options: ContainerOptions) -> str:
         """`podman create`, with the options that `docker run` would get, and three of its own."""
