@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from algorithms.base import UNSUITED
 from runner.files.challenge import open_challenge
 from runner.files.result import RESULT_NAME, read_result
 from runner.scoring.score import score_result
@@ -76,7 +77,8 @@ def measure(algorithm: str, files: TierFiles, folder: Path, *, keep: Path | None
     command += ["--output", str(folder), "--algorithm", algorithm]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     refused = _refused(done.stdout) if done.returncode else ()
-    if done.returncode and any(item.code != "SAMPLE_UNSUITED" for item in refused or [None]):
+    only_refused = bool(refused) and all(item.code == UNSUITED for item in refused)
+    if done.returncode and not only_refused:
         raise SystemExit(f"{algorithm}: exit code {done.returncode}\n{done.stderr}")
     with open_challenge(files.truth) as challenge:
         scenes = len(challenge.names)
