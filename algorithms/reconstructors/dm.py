@@ -60,9 +60,9 @@ class ExitWaves:
             index = part.start + (~scan.apart[part]).nonzero()[:, 0]
             operator.back_to_object(self.psi[index], scan.far, index, into=total)
         seen = scan.illumination > COVERAGE_FLOOR * scan.illumination.max()
-        # The constant is free; about the mean phase no thin specimen wraps.
-        mean = total[seen].sum()
-        phase: Tensor = torch.angle(total * (mean.conj() / mean.abs()))
+        # About the mean phase no thin specimen wraps. The mean stays in: the exit waves have it too.
+        mean = torch.angle(total[seen].sum())
+        phase: Tensor = torch.angle(total * torch.exp(-1j * mean)) + mean
         return torch.where(seen, phase, phi)
 
     def step(self, phi: Tensor, beta: float) -> float:
@@ -77,8 +77,9 @@ class ExitWaves:
                 index = slice(block.start + part.start, block.start + part.stop)
                 made = operator.exit_waves(transmission, scan.far, index)
                 held = scan.apart[index]
-                expected = scan.far.intensity(scan.far.forward(made[held]))
-                loss += float(scan.modulus.likelihood.loss(expected, prepared[part][held]))
+                if held.any():
+                    expected = scan.far.intensity(scan.far.forward(made[held]))
+                    loss += float(scan.modulus.likelihood.loss(expected, prepared[part][held]))
                 psi = self.psi[index]
                 fitted = self.with_modulus(2 * made - psi, prepared[part])
                 moved = beta * (psi + fitted - made) + (1 - beta) * made

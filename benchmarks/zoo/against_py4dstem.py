@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 from algorithms.base import Sample
 from algorithms.idpc import center_of_mass, integrate
 from algorithms.pixels import PixelStatistics
+from algorithms.reconstructors.dm import DifferenceMap, ExitWaves
 from algorithms.reconstructors.idpc import Idpc
 from algorithms.reconstructors.parallax import Parallax
 from algorithms.reconstructors.ssb import Ssb
 from algorithms.reconstructors.wdd import Wdd, deconvolve
 from algorithms.scan_transform import Aliases, Raster
+from algorithms.set_projection import SetProjection
 from algorithms.side_bands import measured_side_bands
 from algorithms.tilted_images import TiltedImages
 from algorithms.wiener import band_of
@@ -107,10 +109,50 @@ def _plain_deconvolution(sample: Sample) -> Float64:
     return np.asarray(torch.angle(found.direct_projection + image))
 
 
+Advance = Callable[[SetProjection, ExitWaves, torch.Tensor], object]
+
+
+def _projected(sample: Sample, advance: Advance) -> Float64:
+    """Projections of the exit waves from a flat phase: no pattern kept apart, the plain modulus."""
+    scan = SetProjection.of(sample, NOMINAL_DETECTOR, shift=0.0, patterns_bytes=sample.memory_bytes)
+    scan = replace(scan, apart=torch.zeros_like(scan.apart), start=torch.zeros_like(scan.start))
+    waves = ExitWaves(scan)
+    phase = scan.start
+    for _ in range(ITERATIONS):
+        advance(scan, waves, phase)
+        phase = waves.object_phase(phase)
+    return np.asarray(phase.double())
+
+
+def _relaxed(sample: Sample) -> Float64:
+    """RAAR as `dm` does it."""
+    return _projected(sample, lambda _, waves, phase: waves.step(phase, RAAR_BETA))
+
+
+def _flipped(sample: Sample) -> Float64:
+    """What py4DSTEM calls charge flipping: psi <- P_A (2 P_B psi - psi)."""
+    return _projected(sample, _flip)
+
+
+def _flip(scan: SetProjection, waves: ExitWaves, phase: torch.Tensor) -> None:
+    transmission = scan.operator.transmission(phase)
+    for block, prepared in scan.stream.blocks():
+        made = scan.operator.exit_waves(transmission, scan.far, block)
+        waves.psi[block] = waves.with_modulus(2 * made - waves.psi[block], prepared)
+
+
+ITERATIONS = 10
+"""Of projections between sets, where both make as many."""
+
+RAAR_BETA = 0.9
+"""The default of `dm`."""
+
 EPSILON = 0.01
 """Constant of the Wiener filter, relative to the ambiguity function's peak, as py4DSTEM advises."""
 
 PARALLAX = {"method": "parallax", "threshold": 0.5, "sigma_px": 0.125}
+
+PROJECTIONS = {"method": "projections", "iterations": ITERATIONS}
 
 COMPARISONS: Mapping[str, Comparison] = {
     "iDPC, one Fourier integration": Comparison(
@@ -138,6 +180,16 @@ COMPARISONS: Mapping[str, Comparison] = {
     "WDD, each at its defaults": Comparison(
         lambda sample: Wdd().phase(sample, NOMINAL_DETECTOR).phase.numpy(),
         {"method": "wdd", "epsilon": EPSILON},
+    ),
+    "difference map (RAAR), as many iterations": Comparison(
+        _relaxed, {**PROJECTIONS, "scheme": "RAAR", "parameter": RAAR_BETA}
+    ),
+    "difference map (RAAR), each at its end": Comparison(
+        lambda sample: DifferenceMap().reconstruct(sample, NOMINAL_DETECTOR).x_hat,
+        {**PROJECTIONS, "scheme": "RAAR", "parameter": RAAR_BETA, "iterations": 30},
+    ),
+    "charge flipping of exit waves": Comparison(
+        _flipped, {**PROJECTIONS, "scheme": "SUPERFLIP", "parameter": None}
     ),
 }
 """{method: what both call}."""

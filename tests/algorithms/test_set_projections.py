@@ -177,6 +177,17 @@ def test_dm_finds_an_object_without_noise(spec: MismatchSpec) -> None:
     assert psnr_offset_free_db(found.x_hat, X) > 40
 
 
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_batches_without_a_pattern_kept_apart(spec: MismatchSpec) -> None:
+    """Large patterns come one or two at a time; most batches then keep none apart."""
+    scan = ready(exact(IDEAL, spec), spec)
+    whole, small = ExitWaves(scan), ExitWaves(scan)
+    loss = whole.step(scan.start, 0.9)
+    scan.operator.batch = 2
+    assert small.step(scan.start, 0.9) == pytest.approx(loss, rel=1e-4)
+    torch.testing.assert_close(small.psi, whole.psi, rtol=1e-4, atol=1e-5)
+
+
 def test_exit_waves_that_do_not_fit_are_refused(noisy: Sample) -> None:
     """With figures, and with what to use instead; with room for them alone, patterns stream."""
     needed = 8 * 144 * 24**2

@@ -12,7 +12,9 @@ import py4DSTEM
 from exchange import Problem, Recorder, Settings, serve
 
 
-def prepare(problem: Problem, object_guess: np.ndarray, *, centre: str) -> object:
+def prepare(
+    problem: Problem, object_guess: np.ndarray, *, centre: str, kind: str = "potential"
+) -> object:
     """A preprocessed reconstruction.
 
     Args:
@@ -20,7 +22,9 @@ def prepare(problem: Problem, object_guess: np.ndarray, *, centre: str) -> objec
         object_guess: (H, W) phase [rad].
         centre: "nominal" takes the axis at n//2; "measured" lets the package centre the patterns
             on their mean centre of mass.
+        kind: "potential" keeps the phase, "complex" the transmission, as its object.
     """
+    guess = object_guess.astype(np.float32)
     cube = py4DSTEM.DataCube(data=problem.counts.copy())
     cube.calibration.set_R_pixel_size(problem.step_A)
     cube.calibration.set_R_pixel_units("A")
@@ -33,9 +37,9 @@ def prepare(problem: Problem, object_guess: np.ndarray, *, centre: str) -> objec
         semiangle_cutoff=problem.semiangle_mrad,
         initial_probe_guess=problem.corner_probe(float(problem.patterns.sum((1, 2)).mean())),
         initial_scan_positions=problem.positions_px.astype(np.float64) * problem.sampling_A,
-        initial_object_guess=object_guess.astype(np.float32),
+        initial_object_guess=guess if kind == "potential" else np.exp(1j * guess),
         object_padding_px=(0, 0),
-        object_type="potential",
+        object_type=kind,
         device="cpu",
         verbose=False,
     )

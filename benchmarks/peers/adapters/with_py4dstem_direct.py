@@ -1,4 +1,4 @@
-"""py4DSTEM: its direct methods, which make one image without iterating over an object.
+"""py4DSTEM: its direct methods, and its projections between sets of exit waves.
 
 `settings["method"]` says which. The image comes back as it lies over the scan: its pixel (0, 0) is
 the first scan position, and h x w pixels cover the scan's periodic field.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import py4DSTEM
 from exchange import Problem, Recorder, Settings, serve
+from with_py4dstem import prepare
 
 Direct = Callable[[Problem, Settings], np.ndarray]
 
@@ -125,7 +126,36 @@ def _known_probe(kind: type, problem: Problem) -> object:
     )
 
 
-METHODS: Mapping[str, Direct] = {"dpc": dpc, "parallax": parallax, "ssb": ssb, "wdd": wdd}
+def projections(problem: Problem, settings: Settings) -> np.ndarray:
+    """Projections between the measured moduli and one phase object, (H, W).
+
+    `settings`: the package's "scheme" ("RAAR", "SUPERFLIP", ...), its "parameter", "iterations".
+    """
+    solver = prepare(problem, np.zeros(problem.object_shape), centre="nominal", kind="complex")
+    solver.reconstruct(
+        num_iter=settings["iterations"],
+        reconstruction_method=settings["scheme"],
+        reconstruction_parameter=settings["parameter"],
+        normalization_min=NO_FLOOR,
+        pure_phase_object=True,
+        fix_probe=True,
+        tv_denoise=False,
+        progress_bar=False,
+    )
+    transmission = np.asarray(solver._object)
+    return np.angle(transmission * transmission.mean().conj())
+
+
+NO_FLOOR = 1e-6
+"""Share of the strongest illumination that its own is held above: nothing, for all is lit."""
+
+METHODS: Mapping[str, Direct] = {
+    "dpc": dpc,
+    "parallax": parallax,
+    "ssb": ssb,
+    "wdd": wdd,
+    "projections": projections,
+}
 """{name in the settings: call}."""
 
 
