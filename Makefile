@@ -18,7 +18,7 @@ DEV_READY    := $(VENV)/.dev-ready
 INSTALL_FROM := pyproject.toml constraints.txt tools/install.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format image wheels clean
+.PHONY: help install demo test test-slow lint format docs image wheels clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ format: $(DEV_READY)  ## rewrite in the project's style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+docs: $(DEV_READY)  ## the documentation as a site, in site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
 image:  ## build the submission image stem4d:latest (offline when wheels/ is filled)
 	@tools/build_image.sh $(BUILD_ARGS)
 	@tools/image_size.sh
@@ -72,6 +75,6 @@ wheels: $(HOST_READY)  ## fill wheels/ with what the image installs
 	@tools/fill_wheels.sh
 
 clean:  ## remove what make made, the environment included
-	rm -rf $(VENV) wheels build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) wheels site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 	    .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -347,13 +347,14 @@ class Challenge:
 
 
 @contextmanager
-def open_challenge(path: Path) -> Iterator[Challenge]:
+def open_challenge(path: Path | str) -> Iterator[Challenge]:
     """Open a challenge or truth file.
 
     Raises:
         ContractError: not there, not HDF5, or not a challenge file.
     """
-    with hdf5.open_input(path, not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5") as file:
+    found = hdf5.open_input(Path(path), not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5")
+    with found as file:
         yield Challenge(file)
 
 
