@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from enum import Enum, auto
 
 import numpy as np
 import torch
@@ -35,9 +36,9 @@ from physics.ideal import IdealOperator
 from physics.operator import batches, dft_matrix
 from schemas.spec import MismatchSpec
 
-LEAST_VARIANCE = 1e-3
-"""Least variance of a detector pixel, relative to the largest: at the disk's rim few electrons, and
-no better known than that."""
+LEAST_VARIANCE = 1e-2
+"""Least variance of a detector pixel, relative to the largest: at the disk's rim there are few
+electrons, but what scattered waves add among themselves, which no side band explains, is there."""
 
 LEAST_SIDE_BAND = 1e-3
 """Least |T|, relative to the unscattered beam, of a pixel that the textbook's sum takes in."""
@@ -124,10 +125,26 @@ class SideBands:
         return batches(self.inside.shape[1], max(1, TEMPLATE_BYTES // each))
 
 
+class Unknowns(Enum):
+    """What the side bands are solved for, and how pixels are weighed."""
+
+    PHASE_AND_AMPLITUDE = auto()
+    """phi_k and mu_k, pixels by their noise."""
+    PHASE = auto()
+    """phi_k alone, pixels by their noise."""
+    TEXTBOOK = auto()
+    """phi_k alone, pixels by 1/|T|, which makes b the plain sum of side bands, the phase of T taken
+    off. For one alias."""
+
+
 def measured_side_bands(
-    sample: Sample, spec: MismatchSpec, raster: Raster, aliases: Aliases, *, textbook: bool = False
+    sample: Sample,
+    spec: MismatchSpec,
+    raster: Raster,
+    aliases: Aliases,
+    unknowns: Unknowns = Unknowns.PHASE_AND_AMPLITUDE,
 ) -> NormalEquations:
-    """The normal equations of (phi_k, mu_k), from the disk's pixels; one pass, or as many as fit.
+    """The normal equations of the side bands, from the disk's pixels; one pass, or as many as fit.
 
     At the deadline those detector rows are left out that have not been worked on.
 
@@ -136,8 +153,7 @@ def measured_side_bands(
         spec: the detector.
         raster: its scan.
         aliases: the frequencies.
-        textbook: phi_k alone, and pixels weighed by 1/|T| in place of their noise, which makes b
-            the plain sum of side bands, the phase of T taken off. For one alias.
+        unknowns: what is solved for.
     """
     attrs, device = sample.operator.attrs, sample.device
     bands = SideBands(sample.operator, spec, aliases, device)
@@ -149,8 +165,8 @@ def measured_side_bands(
     variance = raster.noise_gain * np.maximum(variance, LEAST_VARIANCE * variance.max())
     weights = torch.as_tensor(usable / variance).to(device)[..., None, None]
     height, width = bands.inside.shape
-    unknowns = (1 if textbook else 2) * math.prod(aliases.counts)
-    equations = NormalEquations.empty(raster.period, unknowns, device)
+    kinds = 2 if unknowns is Unknowns.PHASE_AND_AMPLITUDE else 1
+    equations = NormalEquations.empty(raster.period, kinds * math.prod(aliases.counts), device)
 
     def pixels(counts: np.ndarray, rows: slice) -> Tensor:
         chosen = counts[:, bands.rows, bands.cols][:, rows]
@@ -161,13 +177,14 @@ def measured_side_bands(
             break
         for cols in bands.column_blocks():
             phase, amplitude = (aliases.fold(part) for part in bands.templates(row, cols))
-            if textbook:
+            if unknowns is Unknowns.TEXTBOOK:
                 length = phase[..., 0].abs()
                 seen = (weights[row, cols] > 0) & (length > bands.least)
                 equations.add(phase, spectra[cols], seen / length.clamp_min(bands.least))
-            else:
-                both = torch.cat([phase, amplitude], dim=-1)
-                equations.add(both, spectra[cols], weights[row, cols])
+                continue
+            both = torch.cat([phase, amplitude], dim=-1)
+            templates = phase if unknowns is Unknowns.PHASE else both
+            equations.add(templates, spectra[cols], weights[row, cols])
         sample.progress((row + 1) / height)
     return equations
 

@@ -139,7 +139,8 @@ def _detector(axes: Axes, scene: ChallengeSample) -> None:
         axes.plot(*centre, "+", color=colour, markersize=11, mew=2)
     axes.legend(loc="lower left", fontsize=FONT_PT - 1)
     axes.set_title(
-        f"I_R(d), exaggerated: dL = {EXAGGERATED.camera_length:+.0f} %, dc = {EXAGGERATED.center_offset:+.0f} px"
+        f"I_R(d), exaggerated: dL = {EXAGGERATED.camera_length:+.0f} %,"
+        f" dc = {EXAGGERATED.center_offset:+.0f} px"
         f"\non both axes, eps = {EXAGGERATED.elliptical_distortion:+.2f}",
         fontsize=FONT_PT,
     )

@@ -60,7 +60,7 @@ class ExitWaves:
             index = part.start + (~scan.apart[part]).nonzero()[:, 0]
             operator.back_to_object(self.psi[index], scan.far, index, into=total)
         seen = scan.illumination > COVERAGE_FLOOR * scan.illumination.max()
-        # About the mean phase no thin specimen wraps. The mean stays in: the exit waves have it too.
+        # About its mean no thin phase wraps; the exit waves have the mean, and so it stays.
         mean = torch.angle(total[seen].sum())
         phase: Tensor = torch.angle(total * torch.exp(-1j * mean)) + mean
         return torch.where(seen, phase, phi)

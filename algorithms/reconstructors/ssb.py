@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from algorithms.base import Reconstruction, Sample
 from algorithms.linear_phase import ROUNDS, DirectPhase, estimate, matched, pinned
 from algorithms.scan_transform import Aliases, Raster
-from algorithms.side_bands import measured_side_bands, speckle_pixels
+from algorithms.side_bands import Unknowns, measured_side_bands, speckle_pixels
 from algorithms.wiener import BACKGROUND_PERCENTILE
 from schemas.spec import MismatchSpec
 
@@ -52,7 +52,8 @@ class Ssb:
         """
         raster = Raster.of(sample)
         aliases = Aliases.of(sample, raster, folded=self.aliases)
-        equations = measured_side_bands(sample, spec, raster, aliases, textbook=not self.aliases)
+        unknowns = Unknowns.PHASE_AND_AMPLITUDE if self.aliases else Unknowns.TEXTBOOK
+        equations = measured_side_bands(sample, spec, raster, aliases, unknowns)
         diagnostics: dict[str, float] = {"aliases": aliases.most, "pixels": equations.measured}
         if self.aliases:
             speckle = speckle_pixels(sample.operator)

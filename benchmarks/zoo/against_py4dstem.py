@@ -32,7 +32,7 @@ from algorithms.reconstructors.ssb import Ssb
 from algorithms.reconstructors.wdd import Wdd, deconvolve
 from algorithms.scan_transform import Aliases, Raster
 from algorithms.set_projection import SetProjection
-from algorithms.side_bands import measured_side_bands
+from algorithms.side_bands import Unknowns, measured_side_bands
 from algorithms.tilted_images import TiltedImages
 from algorithms.wiener import band_of
 from benchmarks import page
@@ -93,7 +93,7 @@ def _sum_of_side_bands(sample: Sample) -> Float64:
     """Their sum before it is divided by their number, as py4DSTEM leaves it."""
     raster = Raster.of(sample)
     aliases = Aliases.of(sample, raster, folded=False)
-    sums = measured_side_bands(sample, NOMINAL_DETECTOR, raster, aliases, textbook=True)
+    sums = measured_side_bands(sample, NOMINAL_DETECTOR, raster, aliases, Unknowns.TEXTBOOK)
     image = aliases.to_object(aliases.unfold(sums.projection), sample.object_shape)
     return np.asarray(image.real)
 

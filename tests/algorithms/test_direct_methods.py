@@ -196,7 +196,7 @@ def test_it_is_found_by_name_and_calibrated(sample: Sample) -> None:
     ("changes", "found"),
     [
         ({"periodic": False}, "not periodic"),
-        ({"step": 5}, "pixels off such a raster"),
+        ({"step": 5}, "a raster over 50.0 x 50.0 pixels"),
     ],
 )
 def test_without_a_raster_that_tiles_there_is_no_transform(
