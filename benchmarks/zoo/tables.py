@@ -106,6 +106,7 @@ def own_table(zoo: Zoo, algorithm: str) -> str:
             lines += [
                 "",
                 f"Refused {entry.scenes - entry.served} of {entry.scenes} ({entry.tier}):",
+                "",
             ]
             lines += [f"- {item.where}: {item.found}" for item in entry.findings]
     return "\n".join(lines)
