@@ -23,23 +23,49 @@ if TYPE_CHECKING:
 
 Properties = dict[str, str]
 
+MATERIALS = (
+    "protein",
+    "organic",
+    "mof",
+    "halide-perovskite",
+    "dichalcogenide",
+    "graphene",
+    "inorganic",
+)
+"""Keys of `runner.report.checks.TOLERANCES`, here so that the help imports no torch."""
+
+MARKS = {"ok": "+", "warning": "!", "not judged": "."}
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--checks/--no-checks", default=True, help="Look for what is often wrong with such data."
+)
+@click.option(
+    "--fit", is_flag=True, help="Fit a phase object to a part of each scan as well (seconds)."
+)
+@click.option(
+    "--material",
+    type=click.Choice(MATERIALS),
+    help="What the specimen is made of: the dose is judged by what that bears.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def inspect(file: Path, as_json: bool) -> None:
-    """Show what a challenge, truth or result FILE holds.
+def inspect(file: Path, checks: bool, fit: bool, material: str | None, as_json: bool) -> None:
+    """Show what a challenge, truth or result FILE holds, and what is often wrong with such data.
 
-    Shapes, dose, measured electrons per pattern, disk and probe, spec ranges, and which truth.
+    Shapes, dose, measured electrons per pattern, disk and probe, spec ranges, and which truth;
+    then scan step, dose, detector and disk, counts, thickness and grains, each with figures and
+    what to do. docs/inspect.md has the formulas.
     """
     from runner.cli.output import print_record, print_tables
-    from runner.report.inspection import inspect_file
+    from runner.report.inspection import Looking, inspect_file
 
-    summary = inspect_file(file)
+    summary = inspect_file(file, Looking(checks, fit, material))
     if as_json:
         print_record(summary)
     else:
-        print_tables(*_tables(summary))
+        print_tables(*_tables(summary), *_check_tables(summary))
 
 
 def _tables(summary: ChallengeSummary | ResultSummary) -> list[Table]:
@@ -58,6 +84,32 @@ def _tables(summary: ChallengeSummary | ResultSummary) -> list[Table]:
         spec = "corrected" if summary.kind == "result" else "true"
         title = f"where the samples differ (spec: the {spec} values)"
         tables.append(make_table(title, ["sample", *varying], rows, left=1))
+    return tables
+
+
+def _check_tables(summary: ChallengeSummary | ResultSummary) -> list[Table]:
+    """What the checks say, a table for each sample, warnings first and with what to do."""
+    from runner.cli.output import make_table
+    from runner.report.inspection import SampleSummary
+
+    tables = []
+    for sample in summary.samples:
+        if not isinstance(sample, SampleSummary) or not sample.checks:
+            continue
+        rows = [
+            [
+                MARKS[check.level.value],
+                check.name,
+                check.found
+                + (f"\nexpected: {check.expected}" if check.level.value == "warning" else "")
+                + (f"\ndo: {check.hint}" if check.hint else ""),
+            ]
+            for check in sorted(sample.checks, key=lambda check: check.level.value != "warning")
+        ]
+        count = sum(check.level.value == "warning" for check in sample.checks)
+        told = f"{count or 'no'} warning{'' if count == 1 else 's'}"
+        title = f"{sample.name}: {told} (! warning, . not judged)"
+        tables.append(make_table(title, ["", "check", "found"], rows, left=3))
     return tables
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from runner.files import hdf5
 from runner.files.arrays import ArraySample
 from runner.files.challenge import AnySample, ChallengeSample, open_challenge
 from runner.files.result import SpecValues
+from runner.report.checks import Check, check_sample
 from schemas.base import Record, quantity
 from schemas.findings import ContractError, refuse
 from schemas.notation import parse, to_text
@@ -59,6 +61,7 @@ class SampleSummary(Record):
     probe_overlap: float = quantity("", "1 - scan step / probe diameter; below 0: gaps")
     spec_ranges: tuple[SpecRange, ...]
     truth: TruthSummary | None = Field(description="none: a blind sample")
+    checks: tuple[Check, ...] = Field(description="what may be wrong with the measurement")
 
 
 class ModelSummary(Record):
@@ -131,8 +134,27 @@ class ResultSummary(Record):
     samples: tuple[AnswerSummary, ...]
 
 
-def inspect_file(path: Path) -> ChallengeSummary | ResultSummary:
+@dataclass(frozen=True)
+class Looking:
+    """How closely a challenge file is looked at.
+
+    Attributes:
+        checks: look for what may be wrong with the measurement: two passes over each scan more.
+        fit: fit a phase object to a part of each scan as well.
+        material: what the specimens are made of, a key of `TOLERANCES`; None: not known.
+    """
+
+    checks: bool = True
+    fit: bool = False
+    material: str | None = None
+
+
+def inspect_file(path: Path, looking: Looking | None = None) -> ChallengeSummary | ResultSummary:
     """Summarise a file of the contract; which kind it is, its root attributes tell.
+
+    Args:
+        path: challenge, truth or result file.
+        looking: how closely a challenge is looked at.
 
     Raises:
         ContractError: not there, not HDF5, or not a file of the contract.
@@ -140,10 +162,10 @@ def inspect_file(path: Path) -> ChallengeSummary | ResultSummary:
     with hdf5.open_input(path, not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5") as file:
         if "submission_type" in file.attrs:
             return _result(path, file)
-    return _challenge(path)
+    return _challenge(path, looking or Looking())
 
 
-def _challenge(path: Path) -> ChallengeSummary:
+def _challenge(path: Path, looking: Looking) -> ChallengeSummary:
     with open_challenge(path) as file:
         return ChallengeSummary(
             path=str(path),
@@ -152,7 +174,7 @@ def _challenge(path: Path) -> ChallengeSummary:
             variant=file.attrs.variant,
             tier=file.attrs.tier,
             contract_version=file.attrs.contract_version,
-            samples=tuple(_sample(sample) for sample in file.any_samples()),
+            samples=tuple(_sample(sample, looking) for sample in file.any_samples()),
         )
 
 
@@ -198,7 +220,7 @@ def _notation(text: str) -> ModelSummary | None:
     return ModelSummary(text=to_text(model), stages=stages, fault=None)
 
 
-def _sample(sample: AnySample) -> SampleSummary | ArraySummary:
+def _sample(sample: AnySample, looking: Looking) -> SampleSummary | ArraySummary:
     if isinstance(sample, ArraySample):
         return _array_sample(sample)
     operator, attrs = sample.operator, sample.operator.attrs
@@ -225,6 +247,15 @@ def _sample(sample: AnySample) -> SampleSummary | ArraySummary:
         probe_overlap=1.0 - max(step) / diameter,
         spec_ranges=sample.ranges.root,
         truth=_truth(sample),
+        checks=check_sample(
+            sample,
+            step_A=step,
+            diameter_A=diameter,
+            material=looking.material,
+            fit=looking.fit,
+        )
+        if looking.checks
+        else (),
     )
 
 
