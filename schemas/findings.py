@@ -110,6 +110,15 @@ CODES: dict[str, CodeInfo] = {
     # the algorithm
     "ALGORITHM_FAILED": CodeInfo(Blame.SUBMISSION, "the algorithm raised an error"),
     "ALGORITHM_OUTPUT": CodeInfo(Blame.SUBMISSION, "the algorithm returned something invalid"),
+    "ALGORITHM_CHANGES_INPUT": CodeInfo(
+        Blame.SUBMISSION, "the algorithm changed the arrays that it was given", False
+    ),
+    "ALGORITHM_WRITES": CodeInfo(
+        Blame.SUBMISSION, "the algorithm wrote files outside the temporary folder", False
+    ),
+    "ALGORITHM_THREADS": CodeInfo(
+        Blame.SUBMISSION, "the algorithm changed the number of torch's threads", False
+    ),
     "SAMPLE_UNSUITED": CodeInfo(Blame.SUBMISSION, "this algorithm cannot serve such a sample"),
     "STOPPED": CodeInfo(Blame.LIMITS, "the run was asked to stop before it was done"),
     "SAMPLE_TIMEOUT": CodeInfo(Blame.LIMITS, "one sample took longer than the limit"),

@@ -17,6 +17,8 @@ from schemas.version import __version__
 COMMANDS = {
     "run": "runner.container.main:run",
     "dry-run": "runner.cli.dry_run:dry_run",
+    "selftest": "runner.cli.selftest:selftest",
+    "check": "runner.cli.check:check",
     "validate": "runner.cli.validate:validate",
     "score": "runner.cli.score:score",
     "evaluate": "runner.cli.evaluate:evaluate",

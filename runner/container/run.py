@@ -147,7 +147,7 @@ class _Run:
         progress = Progress(len(samples), lines, quiet=self._options.quiet)
         setup = getattr(self._algorithm, "setup", None)
         if setup is not None:
-            _guarded(setup, "setup()")
+            guarded(setup, "setup()")
         self._setup_seconds = time.monotonic() - self._began
         self._write(path)
         unsuited: list[Finding] = []
@@ -206,7 +206,7 @@ class _Run:
                 progress=progress.update,
             )
             call = partial(self._algorithm.solve, sample)
-        outcome = _guarded(call, source.name)
+        outcome = guarded(call, source.name)
         seconds = time.monotonic() - begin
         return checked(outcome, sample), seconds
 
@@ -333,7 +333,7 @@ def _bad_output(where: str, expected: str, found: str) -> ContractError:
     )
 
 
-def _guarded(call: Any, where: str) -> Any:
+def guarded(call: Any, where: str) -> Any:
     """Call the algorithm's code; its errors become a finding that names the line."""
     try:
         return call()
