@@ -61,6 +61,12 @@ def _range(context: click.Context, option: click.Parameter, text: str) -> Pair |
 )
 @click.option("--flip", "flips", metavar="AXIS", multiple=True, help="Axis to reverse; repeatable")
 @click.option(
+    "--scan-shape",
+    type=(click.IntRange(min=1), click.IntRange(min=1)),
+    metavar="NY NX",
+    help="Scan of a file that holds a mere stack of patterns (.mib without its .hdr)",
+)
+@click.option(
     "--scan-crop",
     callback=_crop,
     metavar="Y0:Y1,X0:X1",
@@ -161,6 +167,7 @@ def import_scan(
     dataset: str | None,
     axes: str,
     flips: tuple[str, ...],
+    scan_shape: tuple[int, int] | None,
     scan_crop: Crop | None,
     detector_crop: Crop | None,
     detector_size: int | None,
@@ -183,7 +190,10 @@ def import_scan(
     scene: str,
     as_json: bool,
 ) -> None:
-    """Make the challenge file OUT from the 4-D datacube in the HDF5 file IN.
+    """Make the challenge file OUT from the 4-D datacube in the file IN.
+
+    IN is HDF5 (py4DSTEM's .h5 and HyperSpy's .hspy are), or .mib, .blo, .dm3, .dm4 or EMPAD's .xml,
+    which need the extra `formats`.
 
     The cube is read a scan row at a time, and its counts are copied as they are. docs/import.md
     states every convention and shows a real scan.
@@ -203,6 +213,7 @@ def import_scan(
             read_noise=read_noise,
         ),
         layout=Layout(dataset, tuple(name.strip() for name in axes.split(",")), flips),
+        scan_shape=scan_shape,
         scan_crop=scan_crop,
         detector_crop=detector_crop,
         detector_size=detector_size,

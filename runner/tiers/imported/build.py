@@ -20,7 +20,6 @@ from algorithms.calibrators.pacbed import fit_disk
 from physics.geometry import Ellipse
 from physics.ideal import IdealOperator
 from runner.files.challenge import ChallengeSample, write_challenge
-from runner.files.hdf5 import open_input
 from runner.tiers.build import DATASET_VERSION
 from runner.tiers.imported.datacube import (
     CubePatterns,
@@ -28,8 +27,8 @@ from runner.tiers.imported.datacube import (
     DetectorWindow,
     Layout,
     cropped,
-    find_datacube,
 )
+from runner.tiers.imported.formats import open_datacube
 from runner.tiers.imported.instrument import ideal_operator, tilted
 from runner.tiers.imported.measure import (
     Multiplicity,
@@ -106,7 +105,7 @@ def import_scan(
     The cube is read a scan row at a time, three times: average pattern, noise, copy.
 
     Args:
-        source: HDF5 file with the datacube.
+        source: file with the datacube: HDF5, or a suffix of `formats.READERS`.
         target: challenge file of one sample; its folder is made when it is not there.
         options: what to take, and the instrument's numbers.
         progress: told one line for each stage.
@@ -115,8 +114,7 @@ def import_scan(
         ContractError: no such dataset, a wrong shape, options that contradict the data, or an
             output folder that cannot be written.
     """
-    with open_input(source, not_found="INPUT_NOT_FOUND", not_hdf5="INPUT_NOT_HDF5") as file:
-        cube = find_datacube(file, options.layout or Layout())
+    with open_datacube(source, options.layout or Layout(), options.scan_shape) as cube:
         measured = _measure(cube, options, progress)
         operator, center = _operator(measured, options)
         report = _report(target, measured, operator, center, options)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -89,17 +90,37 @@ class DetectorWindow:
         return self.left, self.left + self.size * self.bin
 
 
+class Stored(Protocol):
+    """An array in a file, of which parts are read: a dataset of HDF5, or of another format."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes, slowest axis first."""
+
+    def __getitem__(self, index: tuple[slice, ...], /) -> Any:
+        """A part of it, read now."""
+
+
 @dataclass(frozen=True)
 class Datacube:
-    """The whole cube of an open file, in the order of `AXES`."""
+    """The whole cube of an open file, in the order of `AXES`.
 
-    dataset: h5py.Dataset
+    Attributes:
+        dataset: where it lies.
+        layout: how it is to be read.
+        label: FILE:PATH, for people; of HDF5 it is the dataset's own.
+    """
+
+    dataset: Stored
     layout: Layout
+    label: str = ""
 
     @property
     def name(self) -> str:
         """FILE:PATH of the dataset, for people."""
-        return f"{self.dataset.file.filename}:{self.dataset.name}"
+        if isinstance(self.dataset, h5py.Dataset):
+            return f"{self.dataset.file.filename}:{self.dataset.name}"
+        return self.label
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

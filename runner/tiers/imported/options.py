@@ -36,6 +36,7 @@ class ImportOptions:
     Attributes:
         instrument: the microscope's numbers.
         layout: dataset, axis order, flips; None takes the only datacube of the file as it is.
+        scan_shape: (Ny, Nx) of a file that holds a mere stack of patterns; None: the file tells.
         scan_crop: scan rows and columns [start, stop); None takes all.
         detector_crop: raw detector rows and columns; None takes all. A square around the disk is
             taken out of it.
@@ -51,6 +52,7 @@ class ImportOptions:
 
     instrument: Instrument
     layout: Layout | None = None
+    scan_shape: tuple[int, int] | None = None
     scan_crop: tuple[Range, Range] | None = None
     detector_crop: tuple[Range, Range] | None = None
     detector_size: int | None = None
