@@ -21,6 +21,9 @@ from schemas.spec import MismatchSpec
 SPEC = MismatchSpec(camera_length=1.3, center_offset=0.4, elliptical_distortion=0.004)
 RANGES = SPEC_RANGES[Tier.PUBLIC]
 
+ENERGY_EV, SEMIANGLE_MRAD, C10_A, SAMPLING_A = 80e3, 21.4, -20.0, 0.4
+"""The contract's beam at twice its pixel, so that a small window holds the probe."""
+
 MEDIUM_FORM = (32, 48)
 """(Detector pixels, scan positions) along each axis of the sample under a deadline: seconds of work
 for an iterative method."""
@@ -85,7 +88,7 @@ class TiledPatterns:
         """Patterns `start` to `stop - 1`, (B, Ky, Kx)."""
         rows, cols = np.divmod(np.arange(start, stop), self.side)
         period = len(self.tile)
-        return self.tile[rows % period, cols % period]
+        return np.asarray(self.tile[rows % period, cols % period])
 
 
 def make_sample(name: str) -> Sample:
@@ -129,16 +132,13 @@ def _repeating(name: str, window: int, side: int) -> Sample:
 
 
 def _operator(form: Form) -> IdealOperator:
-    optics = {
-        "energy_eV": 80e3,
-        "semiangle_mrad": 21.4,
-        "C10_A": -20.0,
-        "Cs_A": 0.0,
-        "sampling_A": 0.4,
-    }
     attrs = OperatorAttrs(
-        **optics,
-        wavelength_A=wavelength_A(optics["energy_eV"]),
+        energy_eV=ENERGY_EV,
+        wavelength_A=wavelength_A(ENERGY_EV),
+        semiangle_mrad=SEMIANGLE_MRAD,
+        C10_A=C10_A,
+        Cs_A=0.0,
+        sampling_A=SAMPLING_A,
         phase_scale_rad=1.0,
         dose_e=4000.0,
         gain=1.0,
@@ -150,7 +150,15 @@ def _operator(form: Form) -> IdealOperator:
     first = 0 if form.periodic else form.window // 2
     rows, cols = np.mgrid[: form.scan_shape[0], : form.scan_shape[1]]
     positions = first + form.step * np.stack([rows.ravel(), cols.ravel()], axis=1) + form.shift
-    return IdealOperator(attrs, probe(**optics, window=form.window), positions.astype(np.float32))
+    wave = probe(
+        energy_eV=ENERGY_EV,
+        semiangle_mrad=SEMIANGLE_MRAD,
+        C10_A=C10_A,
+        Cs_A=0.0,
+        sampling_A=SAMPLING_A,
+        window=form.window,
+    )
+    return IdealOperator(attrs, wave, positions.astype(np.float32))
 
 
 def _object(shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -164,4 +172,4 @@ def _object(shape: tuple[int, int]) -> NDArray[np.float32]:
             for axis, place, side in zip((rows, cols), (row, col), shape, strict=True)
         ]
         image += np.exp(-(away[0][:, None] ** 2 + away[1][None, :] ** 2) / 4)
-    return (image / image.max()).astype(np.float32)
+    return np.asarray(image / image.max(), dtype=np.float32)
