@@ -25,7 +25,6 @@ LANGUAGES = {"python", "sh", "text", "dockerfile", "toml", "json", "yaml", "yml"
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[a-z]*)\n(?P<text>.*?)^(?P=indent)```", re.M | re.S
 )
-INDENTED = re.compile(r"\n\n {4}\S")
 RUN_LIMIT_S = 240.0
 
 
@@ -78,11 +77,22 @@ ALL_COMMANDS = [
 PYTHON_PAGES = sorted({block.page for block in BLOCKS if block.language == "python"})
 
 
+def has_bare_code(text: str) -> bool:
+    """Whether a paragraph follows that begins with four spaces, and belongs to no list."""
+    in_list = False
+    for paragraph in re.split(r"\n{2,}", text):
+        if paragraph.startswith("    ") and not in_list:
+            return True
+        if not paragraph.startswith(" "):
+            in_list = bool(re.search(r"^(\d+\.|[-*]) ", paragraph, re.M))
+    return False
+
+
 def test_every_block_says_what_it_is() -> None:
     unknown = [str(block) for block in BLOCKS if block.language not in LANGUAGES]
     assert not unknown
     prose = {path: FENCE.sub("", path.read_text(encoding="utf-8")) for path in PAGES}
-    bare = [str(path.relative_to(ROOT)) for path, text in prose.items() if INDENTED.search(text)]
+    bare = [str(path.relative_to(ROOT)) for path, text in prose.items() if has_bare_code(text)]
     assert not bare, "blocks that are merely indented: fence them, and name the language"
 
 
