@@ -172,6 +172,12 @@ BREAKS = (
         "False:\n            os.kill",
     ),
     one("the reader sees our environment", READER, "env=ENVIRONMENT", "env=dict(os.environ)"),
+    one(
+        "an interrupted reading goes on",
+        READER,
+        "        except BaseException:",
+        "        except ZeroDivisionError:",
+    ),
     Break(
         "the reader sees our folders",
         READER,

@@ -170,3 +170,19 @@ def test_an_evaluation_that_always_fails_is_given_up(
     with pytest.raises(ContractError, match="ATTEMPTS_EXHAUSTED"):
         judged(plan, Pretended(tmp_path / "engine", tier), url)
     assert Ledger.open(url).submissions()[0].state is SubmissionState.ABANDONED
+
+
+def test_who_was_taken_for_dead_changes_nothing(
+    plan: Plan, url: str, tier: SmallTier, tmp_path: Path
+) -> None:
+    """The machine slept, say, and another one looked after the ledger meanwhile."""
+
+    def robbed(call: str, number: int) -> None:
+        if call == "start":
+            Ledger.open(url).recover(lambda worker: True)
+
+    with pytest.raises(ContractError, match="CLAIM_LOST"):
+        judged(plan, Pretended(tmp_path / "engine", tier, robbed), url)
+    submission, verdict, _ = judged(plan, Pretended(tmp_path / "engine", tier), url)
+    assert [a.state for a in submission.attempts] == [AttemptState.LOST, AttemptState.DONE]
+    assert submission.verdict == verdict
