@@ -28,6 +28,7 @@ from pathlib import Path
 
 from runner.cli import cli
 from runner.container.command import run_command
+from runner.harness.reader import ROOT
 from runner.scoring.ledger import Ledger
 from schemas.evaluation import Verdict
 from schemas.ledger import AttemptState, Submission
@@ -236,15 +237,16 @@ def faults(bench: Bench, of: dict[str, str], whole: dict[str, Submission]) -> It
             yield f"{name}: still runs"
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Processes that still have to do with a folder."""
+def processes_left(folder: Path) -> list[str]:
+    """Harnesses in a folder, and readers of results that this code has started."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
-        if str(folder) in line:
+        reader = "runner.harness.expendable" in line and f" {ROOT} " in line
+        if reader or str(folder) in line:
             found.append(f"process {entry.name}: {line[:200]}")
     return found
 
@@ -271,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: {essence(submission.verdict)}")
         print("undisturbed [s]:", {name: round(value, 1) for name, value in seconds.items()})
         of, blows = kill_at_random(made, chosen.kills, seconds, random.Random(chosen.seed))
-        wrong = [*faults(made, of, whole), *made.left(), *processes_of(made.folder)]
+        wrong = [*faults(made, of, whole), *made.left(), *processes_left(made.folder)]
     print(f"\n{blows.total()} kills of {len(of)} evaluations in {time.monotonic() - begun:.0f} s")
     for name in (BEFORE, *STAGES, IN_THE_LEDGER):
         print(f"| {name} | {blows[name]} |")
