@@ -182,6 +182,11 @@ CODES: dict[str, CodeInfo] = {
     ),
     "SCHEDULER_UNREACHABLE": CodeInfo(Blame.INFRASTRUCTURE, "no Dask scheduler answers", False),
     "WORKER_FAILED": CodeInfo(Blame.INFRASTRUCTURE, "a cluster's worker cannot work", False),
+    "CLAIM_LOST": CodeInfo(
+        Blame.INFRASTRUCTURE,
+        "this process was taken for dead, and its work given to another",
+        False,
+    ),
     "LEDGER_UNREACHABLE": CodeInfo(
         Blame.INFRASTRUCTURE, "the ledger's database cannot be opened", False
     ),

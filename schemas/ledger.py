@@ -65,6 +65,9 @@ class Submission(Record):
     entry: Entry
     state: SubmissionState = Field(strict=False)
     image_digest: str | None = Field(default=None, description="what `image` resolved to, once")
+    folder: str | None = Field(
+        default=None, description="its own folder, where `evaluate` judges it; none: in a queue"
+    )
     created: float = quantity("s", "Unix time")
     updated: float = quantity("s", "Unix time of the last change")
     charged: bool = Field(default=False, description="whether it counts against the quota")

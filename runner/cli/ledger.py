@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,7 +48,6 @@ def list_submissions(
     url: str, states: tuple[str, ...], participant: str | None, tier: str | None, as_json: bool
 ) -> None:
     """List submissions, oldest first."""
-    from runner.cli.output import make_table, number, print_tables
     from runner.scoring.ledger import Ledger
 
     found = Ledger.open(url).submissions(
@@ -56,6 +55,13 @@ def list_submissions(
         participant=participant,
         tier=Tier(tier) if tier else None,
     )
+    print_submissions(found, as_json=as_json)
+
+
+def print_submissions(found: Sequence[Submission], *, as_json: bool) -> None:
+    """Submissions on stdout, a line each, or all as one JSON object."""
+    from runner.cli.output import make_table, number, print_tables
+
     if as_json:
         click.echo(json.dumps({"submissions": [_line(item) for item in found]}))
         return
@@ -96,6 +102,7 @@ def show(submission: str, url: str, as_json: bool) -> None:
         ["method", found.entry.method],
         ["image", found.entry.image],
         ["ran as", found.image_digest or "-"],
+        ["judged in", found.folder or "the store, in a folder of its id"],
         ["tier", found.entry.tier.value],
         ["state", found.state.value],
         ["score", number(verdict.score if verdict else None, 4)],

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.ledger import ledger_option
+from runner.cli.queue_options import (
+    judge_queue,
+    quota_option,
+    scheduler_option,
+    submit_all,
+    workers_option,
+)
 from runner.cli.tier_options import engine_option, tier_options
 
 if TYPE_CHECKING:
@@ -26,14 +32,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder in which each submission has one; workers on several machines share it.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="Processes of this machine; each runs one container at a time.",
-)
-@click.option("--scheduler", help="Dask scheduler whose workers judge instead, tcp://HOST:8786.")
+@workers_option
+@scheduler_option
 @click.option("--until-empty", is_flag=True, help="End when nothing is left in the queue.")
 @click.option(
     "--submit",
@@ -41,11 +41,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder of *.toml files (image, participant, method) to put into the queue first.",
 )
-@click.option(
-    "--quota",
-    type=click.IntRange(min=1),
-    help="Submissions that a participant may have charged on this tier.  [default: any number]",
-)
+@quota_option
 def serve_queue(
     *,
     url: str,
@@ -58,25 +54,18 @@ def serve_queue(
     folder: Path | None,
     quota: int | None,
 ) -> None:
-    """Judge the submissions of the ledger's queue, one verdict each.
+    """Judge the submissions of the ledger's queue for this challenge, one verdict each.
 
     It may be killed at any moment: started again, it goes on where it stopped.
     """
-    from runner.cli.output import note
-    from runner.harness.engines import open_engine
-    from runner.pipeline.many import submit_folder
-    from runner.pipeline.tier_judge import TierJudge
-    from runner.pipeline.workers import Queue, work_here
-    from runner.scoring.ledger import Ledger
-
     if folder is not None:
-        for submission in submit_folder(Ledger.open(url), folder, plan.challenge, quota=quota):
-            note(f"{submission.id}: {submission.entry.method}, {submission.state}")
-    judge = TierJudge(plan, store.resolve(), partial(open_engine, engine_name))
-    queue = Queue(url, judge, until_empty=until_empty)
-    if scheduler is not None:
-        from runner.pipeline.cluster import work_on_cluster
-
-        work_on_cluster(queue, scheduler, note)
-    else:
-        work_here(queue, workers, note)
+        submit_all(url, folder, plan, quota)
+    judge_queue(
+        url,
+        plan,
+        engine_name,
+        store,
+        workers=workers,
+        scheduler=scheduler,
+        until_empty=until_empty,
+    )

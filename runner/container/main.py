@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import click
 from algorithms.registry import DEFAULT_ALGORITHM
 from runner.container.command import run_command
 from schemas.base import StrictJSONError, strict_json
-from schemas.findings import ExitCode, refuse
+from schemas.findings import ContractError, ExitCode, refuse
 from schemas.limits import ResourceLimits
 
 DEFAULT_INPUT = Path("/input")
@@ -98,9 +99,10 @@ def find_challenge(path: Path) -> Path:
     Raises:
         ContractError: INPUT_NOT_FOUND or INPUT_AMBIGUOUS.
     """
-    if path.is_file():
+    mode = _mode_of(path)
+    if stat.S_ISREG(mode):
         return path
-    names = _names_in(path) if path.is_dir() else []
+    names = _names_in(path) if stat.S_ISDIR(mode) else []
     found = [path / name for name in names if name.endswith(".h5")]
     if len(found) == 1:
         return found[0]
@@ -117,25 +119,43 @@ def find_challenge(path: Path) -> Path:
         str(path),
         expected="a challenge file (.h5), or a folder with one",
         found=f"a folder with {', '.join(names[:10]) or 'nothing'}"
-        if path.is_dir()
-        else "no such path",
+        if stat.S_ISDIR(mode)
+        else "no such path, or no plain file",
         hint="mount the folder that holds it: docker run -v /path/to/folder:/input:ro ...; or give"
         " --input PATH",
     )
+
+
+def _mode_of(path: Path) -> int:
+    """File type and rights of what lies there, links followed; 0: nothing does.
+
+    Raises:
+        ContractError: INPUT_NOT_FOUND, a folder on the way may not be entered.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise _closed(path, "a path whose folders", "enter", error) from error
 
 
 def _names_in(folder: Path) -> list[str]:
     try:
         return sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
-        raise refuse(
-            "INPUT_NOT_FOUND",
-            str(folder),
-            expected=f"a folder that user id {os.getuid()} may read",
-            found=f"{type(error).__name__}: {error.strerror}",
-            hint="let others read it (for a container: chmod 755 on the host folder that is mounted"
-            " at /input)",
-        ) from error
+        raise _closed(folder, "a folder that", "read", error) from error
+
+
+def _closed(path: Path, what: str, do: str, error: OSError) -> ContractError:
+    return refuse(
+        "INPUT_NOT_FOUND",
+        str(path),
+        expected=f"{what} user id {os.getuid()} may {do}",
+        found=f"{type(error).__name__}: {error.strerror}",
+        hint="let others read it (for a container: chmod 755 on the host folder that is mounted at"
+        " /input, and on those above it)",
+    )
 
 
 def limits_from_environment() -> ResourceLimits:

@@ -110,11 +110,17 @@ class Reader:
             raise _broken(
                 f"{type(error).__name__}: {error}; it said: {said or 'nothing'}"
             ) from error
+        except BaseException:  # interrupted: the answer that is still to come is no other file's
+            self._end()
+            raise
         return Reading(wire.Outcome.model_validate_json(outcome), answer)
 
     def _start(self) -> None:
+        try:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
+        except OSError as error:
+            raise _broken(f"no temporary file for what it says: {error}") from error
         self._channel, theirs = socket.socketpair()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
         command = [sys.executable, "-I", "-c", self._program, str(ROOT), str(theirs.fileno())]
         try:
             self._process = subprocess.Popen(

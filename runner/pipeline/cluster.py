@@ -53,7 +53,7 @@ def work_on_cluster(queue: Queue, scheduler: str, say: Say) -> None:
     with ended_by_signals(), client:
         while True:
             ledger.recover(is_dead)
-            waiting = ledger.submissions(states=OPEN)
+            waiting = ledger.submissions(states=OPEN, challenge=queue.challenge)
             if queue.until_empty and not waiting:
                 return
             for found in waiting:

@@ -122,7 +122,7 @@ class Evaluation:
         Raises:
             ContractError: USAGE, the folder holds another evaluation; or it cannot be written to.
         """
-        self._open()
+        self.open()
         self._records = []
         for step in self._steps():
             record = self._earlier(step) or self._done(step)
@@ -233,8 +233,12 @@ class Evaluation:
     def _record_path(self, step: Step) -> Path:
         return self._private / "stages" / f"{step.key}.json"
 
-    def _open(self) -> None:
-        """Make the evaluation's folder, or take up the evaluation that it holds."""
+    def open(self) -> None:
+        """Make the evaluation's folder, or take up the evaluation that it holds.
+
+        Raises:
+            ContractError: USAGE, it holds another one; or it cannot be written to.
+        """
         make_folder(self._private / "stages")
         self._private.chmod(0o700)
         make_folder(self._plan.out / PARTICIPANT)

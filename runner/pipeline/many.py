@@ -46,6 +46,20 @@ def submit_folder(
             found="no such file",
             hint='NAME.toml: image = "ada/method:1", participant = "ada", method = "Method"',
         )
+    tier, digest = tier_of(challenge), sha256_of(challenge)
+    known = {found.entry: found for found in ledger.submissions(challenge=digest)}
+    for _, found in files:
+        assert isinstance(found, SubmissionFile)
+        entry = Entry(**found.model_dump(), tier=tier, challenge_sha256=digest)
+        yield known.get(entry) or ledger.submit(entry, quota=quota)
+
+
+def tier_of(challenge: Path) -> Tier:
+    """The tier of a challenge file.
+
+    Raises:
+        ContractError: USAGE, it is of none; INPUT_..., it cannot be read.
+    """
     with open_challenge(challenge) as file:
         tier = file.attrs.tier
     if tier not in {entry.value for entry in Tier}:
@@ -56,12 +70,7 @@ def submit_folder(
             found=f"tier {tier!r}",
             hint="give the file that `stem4d tiers build` made, not its blind view",
         )
-    digest = sha256_of(challenge)
-    known = {submission.entry: submission for submission in ledger.submissions()}
-    for _, found in files:
-        assert isinstance(found, SubmissionFile)
-        entry = Entry(**found.model_dump(), tier=Tier(tier), challenge_sha256=digest)
-        yield known.get(entry) or ledger.submit(entry, quota=quota)
+    return Tier(tier)
 
 
 def _read(path: Path) -> SubmissionFile | Finding:

@@ -50,6 +50,7 @@ def drain(
     judge: Judge,
     *,
     only: str | None = None,
+    challenge: str | None = None,
     stop: threading.Event | None = None,
     lease_s: float = LEASE_S,
     say: Say = silent,
@@ -60,6 +61,7 @@ def drain(
         ledger: where the queue is.
         judge: what takes a submission to its verdict.
         only: id of the one submission to be judged.
+        challenge: sha256 of the challenge file whose queue it is; None: all that wait.
         stop: set it to end after the submission that is in hand.
         lease_s: how long a claim holds without a sign of life [s].
         say: told what happens, line by line.
@@ -68,7 +70,7 @@ def drain(
     while not (stop and stop.is_set()):
         for submission in ledger.recover(is_dead):
             say(f"{submission}: its worker died; queued again")
-        claim = ledger.claim(worker, lease_s=lease_s, only=only)
+        claim = ledger.claim(worker, lease_s=lease_s, only=only, challenge=challenge)
         if claim is None:
             return taken
         taken += 1
@@ -81,13 +83,14 @@ def serve(
     judge: Judge,
     stop: threading.Event,
     *,
+    challenge: str | None = None,
     lease_s: float = LEASE_S,
     say: Say = silent,
 ) -> int:
     """Judge what comes, until `stop` is set; returns how many were taken."""
     taken = 0
     while not stop.is_set():
-        taken += drain(ledger, judge, stop=stop, lease_s=lease_s, say=say)
+        taken += drain(ledger, judge, challenge=challenge, stop=stop, lease_s=lease_s, say=say)
         stop.wait(IDLE_S)
     return taken
 
@@ -99,20 +102,33 @@ def judge_one(
     name = f"{claim.submission} ({claim.entry.participant}, {claim.entry.method})"
     say(f"{name}: attempt {claim.attempt}")
     try:
-        with _signs_of_life(ledger, claim, lease_s):
-            try:
-                verdict = judge(claim, lambda record: ledger.record(claim, record))
-            except ContractError as error:
-                ledger.give_back(claim, error.findings)
-                say(f"{name}: given back: {', '.join(item.code for item in error.findings)}")
-                return
-            ledger.finish(claim, verdict)
+        verdict = judged(ledger, claim, judge, lease_s=lease_s)
+    except ContractError as error:
+        say(f"{name}: given back: {', '.join(item.code for item in error.findings)}")
+        return
     except ClaimLostError as error:
         say(f"{name}: {error}; it is another worker's now")
         return
     codes = ", ".join(sorted({item.code for item in verdict.findings}))
     score = "" if verdict.score is None else f", score {verdict.score:.3f}"
     say(f"{name}: {verdict.state}{score}{codes and f' ({codes})'}")
+
+
+def judged(ledger: Ledger, claim: Claim, judge: Judge, *, lease_s: float = LEASE_S) -> Verdict:
+    """The verdict on a submission that was claimed, as the ledger now holds it.
+
+    Raises:
+        ContractError: a fault of ours; the attempt was given back.
+        ClaimLostError: the submission is another worker's now.
+    """
+    with _signs_of_life(ledger, claim, lease_s):
+        try:
+            verdict = judge(claim, lambda record: ledger.record(claim, record))
+        except ContractError as error:
+            ledger.give_back(claim, error.findings)
+            raise
+        ledger.finish(claim, verdict)
+        return verdict
 
 
 @contextmanager

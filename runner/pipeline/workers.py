@@ -30,12 +30,15 @@ class Queue:
     Attributes:
         url: the ledger's database.
         judge: what takes a submission to its verdict.
+        challenge: sha256 of the challenge file that the judge judges on: submissions of this ledger
+            for others are not theirs; None: all that wait.
         until_empty: end when nothing is left, instead of waiting for more.
         lease_s: how long a claim holds without a sign of life [s].
     """
 
     url: str
     judge: Judge
+    challenge: str | None = None
     until_empty: bool = False
     lease_s: float = LEASE_S
 
@@ -77,10 +80,12 @@ def _worker(queue: Queue) -> None:
 
 def _work(queue: Queue, say: Say) -> None:
     ledger = Ledger.open(queue.url)
+    judge, challenge, lease_s = queue.judge, queue.challenge, queue.lease_s
     if queue.until_empty:
-        drain(ledger, queue.judge, lease_s=queue.lease_s, say=say)
+        drain(ledger, judge, challenge=challenge, lease_s=lease_s, say=say)
     else:
-        serve(ledger, queue.judge, threading.Event(), lease_s=queue.lease_s, say=say)
+        stop = threading.Event()
+        serve(ledger, judge, stop, challenge=challenge, lease_s=lease_s, say=say)
 
 
 def _look_after(team: list[BaseProcess], start: Any, say: Say) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from runner.scoring.ledger import tables
 from runner.scoring.ledger.database import open_database
-from runner.scoring.ledger.queries import Reader
+from runner.scoring.ledger.queries import Reader, in_queue_of
 from schemas.base import json_text
 from schemas.evaluation import PreflightFacts, StageRecord, State, Verdict
 from schemas.findings import Finding, finding, refuse
@@ -38,6 +38,11 @@ OPEN = (SubmissionState.QUEUED, SubmissionState.RUNNING)
 
 class ClaimLostError(Exception):
     """The submission is no longer this worker's: its work on it must end, and changes nothing."""
+
+
+def new_id() -> str:
+    """An id for a submission that no other has (48 random bits)."""
+    return secrets.token_hex(6)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ledger(Reader):
-    """The ledger of one challenge.
+    """What was submitted to one or more challenges.
 
     Attributes:
         engine: the database.
@@ -82,40 +87,42 @@ class Ledger(Reader):
         """
         return cls(open_database(url), clock, most_tries)
 
-    def submit(self, entry: Entry, *, quota: int | None = None) -> Submission:
+    def submit(
+        self,
+        entry: Entry,
+        *,
+        quota: int | None = None,
+        folder: str | None = None,
+        name: str | None = None,
+    ) -> Submission:
         """Put a submission into the queue.
 
         Args:
             entry: what is submitted.
             quota: submissions that a participant may have charged on this tier; None: any number.
                 Those that are still open are counted as well, so that no burst passes it.
+            folder: the one folder in which it is judged; no worker of the queue takes it then.
+            name: its id, of `new_id`; one that is known already is not submitted again.
 
         Raises:
             ContractError: QUOTA_EXHAUSTED; nothing was queued or charged.
         """
-        chosen = secrets.token_hex(6)
+        chosen = name or new_id()
         with self.engine.begin() as connection:
             self._participant(connection, entry.participant)
-            if quota is not None:
-                _check_quota(connection, entry, quota)
-            now = self.clock()
-            connection.execute(
-                insert(tables.submissions).values(
-                    id=chosen,
-                    participant=entry.participant,
-                    tier=entry.tier,
-                    entry=json_text(entry),
-                    state=SubmissionState.QUEUED,
-                    attempt=0,
-                    created=now,
-                    updated=now,
-                )
-            )
-            self._event(connection, chosen, None, "submitted", entry.image)
+            if not self._knows(connection, chosen):
+                if quota is not None:
+                    _check_quota(connection, entry, quota)
+                self._add(connection, chosen, entry, folder)
         return self.show(chosen)
 
     def claim(
-        self, worker: str, *, lease_s: float = LEASE_S, only: str | None = None
+        self,
+        worker: str,
+        *,
+        lease_s: float = LEASE_S,
+        only: str | None = None,
+        challenge: str | None = None,
     ) -> Claim | None:
         """The oldest submission of the queue (or `only` that one), now this worker's; or None.
 
@@ -123,10 +130,13 @@ class Ledger(Reader):
             worker: the process that asks, in words by which `recover` can tell whether it lives.
             lease_s: how long the claim holds without a sign of life [s].
             only: id of a submission.
+            challenge: sha256 of the challenge file whose queue is meant; None: any.
         """
         waiting = [tables.submissions.c.state == SubmissionState.QUEUED]
         if only is not None:
             waiting.append(tables.submissions.c.id == only)
+        if challenge is not None:
+            waiting += in_queue_of(challenge)
         oldest = (
             select(tables.submissions)
             .where(*waiting)
@@ -259,6 +269,28 @@ class Ledger(Reader):
         )
         if held.rowcount != 1:
             raise ClaimLostError(f"{claim.submission}: attempt {claim.attempt} is over")
+
+    def _knows(self, connection: Connection, name: str) -> bool:
+        query = select(tables.submissions.c.id).where(tables.submissions.c.id == name)
+        return connection.execute(query).one_or_none() is not None
+
+    def _add(self, connection: Connection, chosen: str, entry: Entry, folder: str | None) -> None:
+        now = self.clock()
+        connection.execute(
+            insert(tables.submissions).values(
+                id=chosen,
+                participant=entry.participant,
+                tier=entry.tier,
+                challenge=entry.challenge_sha256,
+                entry=json_text(entry),
+                folder=folder,
+                state=SubmissionState.QUEUED,
+                attempt=0,
+                created=now,
+                updated=now,
+            )
+        )
+        self._event(connection, chosen, None, "submitted", entry.image)
 
     def _participant(self, connection: Connection, name: str) -> None:
         """The participant's row, made if need be, and locked until the transaction ends."""

@@ -49,8 +49,12 @@ class Reader:
         states: Sequence[SubmissionState] = (),
         participant: str | None = None,
         tier: Tier | None = None,
+        challenge: str | None = None,
     ) -> tuple[Submission, ...]:
-        """All submissions, oldest first, or those of some states, one participant, one tier."""
+        """All submissions, oldest first, or those of some states, one participant, one tier.
+
+        With `challenge`, the sha256 of a challenge file, those that its queue holds.
+        """
         wanted: list[Any] = []
         if states:
             wanted.append(tables.submissions.c.state.in_(states))
@@ -58,6 +62,8 @@ class Reader:
             wanted.append(tables.submissions.c.participant == participant)
         if tier is not None:
             wanted.append(tables.submissions.c.tier == tier)
+        if challenge is not None:
+            wanted += in_queue_of(challenge)
         return self._read(wanted)
 
     def history(self, submission: str | None = None) -> tuple[Event, ...]:
@@ -83,6 +89,12 @@ class Reader:
             return tuple(_submission(connection, row) for row in connection.execute(query).all())
 
 
+def in_queue_of(challenge: str) -> list[Any]:
+    """Conditions on a submission: for this challenge, and in no folder of its own."""
+    table = tables.submissions
+    return [table.c.challenge == challenge, table.c.folder.is_(None)]
+
+
 def leaderboard_cards(submissions: Sequence[Submission]) -> Iterator[ScoreCard]:
     """The best card of each method and tier, under the method's name; for the leaderboards."""
     best: dict[tuple[str, Tier], tuple[float, ScoreCard]] = {}
@@ -104,6 +116,7 @@ def _submission(connection: Connection, row: Row[Any]) -> Submission:
         entry=Entry.model_validate_json(row.entry),
         state=SubmissionState(row.state),
         image_digest=row.image_digest,
+        folder=row.folder,
         created=row.created,
         updated=row.updated,
         charged=charged,

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 1
+VERSION = 2
 """Version of these tables; a ledger of another one is refused, not guessed at."""
 
 metadata = MetaData()
@@ -36,14 +36,17 @@ submissions = Table(
     Column("id", String(12), nullable=False, unique=True),
     Column("participant", ForeignKey("participants.name"), nullable=False, index=True),
     Column("tier", String(16), nullable=False),
+    Column("challenge", String(64), nullable=False),
     Column("entry", Text, nullable=False),
+    Column("folder", Text),
     Column("image_digest", String(256)),
     Column("state", String(16), nullable=False, index=True),
     Column("attempt", Integer, nullable=False),
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
 )
-"""`number` is the order of the queue; `attempt` the last try, 0 before the first."""
+"""`number` is the order of the queue; `attempt` the last try, 0 before the first; `challenge` the
+sha256 of the challenge file. What has a `folder` is judged there, by no worker of the queue."""
 
 attempts = Table(
     "attempts",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.harness import wire
 from runner.harness.reader import Reader
 from runner.harness.sanitise import Sanitised, Sanitiser
 from schemas.limits import SanitiserLimits
@@ -267,3 +268,23 @@ def test_a_reader_that_is_ended_from_outside_is_replaced(shop: Workshop) -> None
         assert entry.code == "INTERNAL"
         assert not entry.counts_against_quota
         assert judge(shop, sanitiser, "result.h5").accepted
+
+
+def test_an_interrupted_reading_answers_for_no_other_file(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the first file must not be taken for the second one's."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with Sanitiser(shop.view, LIMITS) as sanitiser:
+        with monkeypatch.context() as patch:
+            patch.setattr(wire, "receive", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                judge(shop, sanitiser, "first.h5")
+        shop.garbled(at=0, put=b"no HDF5.")
+        path = shop.result
+        second = sanitiser.judge(path, shop.folder / "canonical.h5")
+        assert [entry.code for entry in second.findings] == ["RESULT_NOT_HDF5"]
+        assert judge(shop, sanitiser, "third.h5").accepted

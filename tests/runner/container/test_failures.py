@@ -225,7 +225,7 @@ def codes_as_nobody(action: Callable[[], object]) -> str:
 def open_folder(tmp_path: Path) -> Path:
     """A folder that every user may enter."""
     for parent in (tmp_path, *tmp_path.parents):
-        if parent.name.startswith("pytest-"):
+        if parent.name.startswith(("pytest-", "popen-")):  # the second are xdist's workers'
             parent.chmod(0o755)
     tmp_path.chmod(0o755)
     return tmp_path
@@ -249,7 +249,18 @@ def test_an_input_folder_of_another_user(open_folder: Path) -> None:
     folder = open_folder / "private"
     folder.mkdir(mode=0o000)
     assert codes_as_nobody(lambda: find_challenge(folder)) == "INPUT_NOT_FOUND"
+    assert codes_as_nobody(lambda: find_challenge(folder / "below")) == "INPUT_NOT_FOUND"
+    assert codes_as_nobody(lambda: find_challenge(folder / "below.h5")) == "INPUT_NOT_FOUND"
     folder.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.symlink_to(path), os.mkfifo], ids=["loop", "pipe"]
+)
+def test_an_input_that_is_neither_file_nor_folder(tmp_path: Path, make) -> None:
+    make(tmp_path / "challenge.h5")
+    with pytest.raises(ContractError, match="INPUT_NOT_FOUND"):
+        find_challenge(tmp_path / "challenge.h5")
 
 
 # --- the algorithm --------------------------------------------------------------------------------

@@ -72,11 +72,11 @@ def test_a_long_job_keeps_its_lease(url: str) -> None:
     submission = ledger.submit(entry())
 
     def slow(claim: Claim, write: Write) -> Verdict:
-        time.sleep(1.0)
+        time.sleep(2.5)
         assert Ledger.open(url).recover(lambda worker: False) == ()
         return scored()
 
-    drain(ledger, slow, lease_s=0.3)
+    drain(ledger, slow, lease_s=2.0)  # a busy machine may be a second late with a sign of life
     assert ledger.show(submission.id).state is SubmissionState.SCORED
 
 
@@ -122,15 +122,20 @@ def test_serving_ends_when_asked(url: str) -> None:
     assert not thread.is_alive()
 
 
+def killed_at_work(ledger: Ledger) -> int:
+    return sum(a.state is AttemptState.LOST for s in ledger.submissions() for a in s.attempts)
+
+
 @pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.slow)])
 def test_workers_killed_at_random_moments(url: str, kills: int) -> None:
     """Two workers at a time; each is killed after a random while, and another takes its place."""
     dice = random.Random(kills)
     ledger = Ledger.open(url, most_tries=MANY)
     ids = [ledger.submit(entry(method=f"m{n}"), quota=kills).id for n in range(kills // 2)]
-    ledger.engine.dispose()  # a forked process must not use its parent's connection
     done = 0
-    while done < kills:
+    # On a busy machine many die before they have begun: these show nothing.
+    while done < kills or killed_at_work(ledger) <= kills // 10:
+        ledger.engine.dispose()  # a forked process must not use its parent's connection
         pair = [FORK.Process(target=work, args=(url,)) for _ in range(2)]
         for process in pair:
             process.start()
@@ -142,16 +147,12 @@ def test_workers_killed_at_random_moments(url: str, kills: int) -> None:
             done += process.exitcode == -signal.SIGKILL
         if not ledger.submissions(states=[SubmissionState.QUEUED, SubmissionState.RUNNING]):
             ids += [ledger.submit(entry(method="more"), quota=10 * kills).id]
-        ledger.engine.dispose()
     work(url)
     found = ledger.submissions()
     assert [s.id for s in found] == ids
     assert {s.state for s in found} == {SubmissionState.SCORED}
-    lost = 0
     for submission in found:
         verdicts = [e for e in ledger.history(submission.id) if e.name == SubmissionState.SCORED]
         assert len(verdicts) == 1
         assert {record.stage for record in submission.stages} == set(Stage)
         assert submission.verdict == scored()
-        lost += sum(a.state is AttemptState.LOST for a in submission.attempts)
-    assert lost > kills // 10, "hardly any worker was killed at work: the test shows nothing"

@@ -227,3 +227,16 @@ def test_a_scheduler_that_is_not_there(judge: TierJudge, url: str, monkeypatch) 
     monkeypatch.setattr(cluster, "CONNECT_S", 0.3)
     with pytest.raises(ContractError, match="SCHEDULER_UNREACHABLE"):
         cluster.work_on_cluster(Queue(url, judge), "tcp://127.0.0.1:9", lambda text: None)
+
+
+def test_a_worker_that_cannot_work_ends_it_all() -> None:
+    """Its last words are in the finding: the next one would fail as well."""
+    from concurrent.futures import Future
+
+    from runner.pipeline.cluster import _tell
+
+    failed: Future[str] = Future()
+    failed.set_exception(RuntimeError("exit code 1: No module named 'runner'"))
+    with pytest.raises(ContractError, match="WORKER_FAILED") as refused:
+        _tell("0123456789ab", failed, lambda text: None)
+    assert "No module named" in refused.value.findings[0].found
