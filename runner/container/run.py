@@ -26,7 +26,12 @@ from algorithms.base import (
     is_unsuited,
     linear_form,
 )
-from algorithms.registry import DEFAULT_ALGORITHM, load_algorithm, parameters_of
+from algorithms.hints import hint_for
+from algorithms.registry import (
+    DEFAULT_ALGORITHM,
+    load_algorithm,
+    parameters_of,
+)
 from physics.primitives.array import ArrayMap
 from runner.container import environment, stamp
 from runner.container.progress import Progress
@@ -144,7 +149,10 @@ class _Run:
             lines.unlink(missing_ok=True)
         except OSError as error:
             raise output_error(lines, error) from error
-        progress = Progress(len(samples), lines, quiet=self._options.quiet)
+        limit_s = self._options.limits.wall_s
+        progress = Progress(
+            len(samples), lines, quiet=self._options.quiet, limit_s=limit_s, run_began=self._began
+        )
         setup = getattr(self._algorithm, "setup", None)
         if setup is not None:
             guarded(setup, "setup()")
@@ -357,7 +365,8 @@ def guarded(call: Any, where: str) -> Any:
                 where,
                 expected="no exception",
                 found=f"{type(error).__name__}: {error} ({lines})",
-                hint="mend the line that is named last; `stem4d dry-run --no-docker` is the"
+                hint=hint_for(error)
+                or "mend the line that is named last; `stem4d dry-run --no-docker` is the"
                 " quickest way to see it again",
             )
         ) from error

@@ -112,6 +112,12 @@ def findings_of(
 
 def _limit_finding(code: str, run: ContainerRun, limits: ResourceLimits) -> Finding:
     where, expected, found, hint = {
+        "STOPPED": (
+            "container",
+            "a run to its end",
+            f"Ctrl-C after {run.seconds:.0f} s",
+            "the samples that were finished are kept and judged",
+        ),
         "RUN_TIMEOUT": (
             "container",
             f"an end within {limits.wall_s:g} s",
