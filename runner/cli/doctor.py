@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def doctor(
 def _can_print(marks: dict[str, str]) -> bool:
     """Whether the terminal's own encoding has these characters."""
     try:
-        "".join(marks.values()).encode(click.get_text_stream("stdout").encoding or "ascii")
+        "".join(marks.values()).encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         return False
     return True

@@ -12,8 +12,8 @@ from schemas.findings import ContractError, ExitCode
 
 if TYPE_CHECKING:
     from runner.pipeline.backend import Backend
+    from runner.pipeline.check_submission import Task
     from runner.submission.check import Format
-    from schemas.findings import Finding
 
 
 @click.command()
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 @click.option("--no-docker", is_flag=True, help="FOLDER: run the method in this process.")
 @click.option("--no-run", is_flag=True, help="FOLDER: look only, run nothing.")
 @click.option(
+    "--declare", is_flag=True, help="FOLDER: write the score that is reached into submission.toml."
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     help="FOLDER: where the public tier is, or is built.  [default: FOLDER/data]",
@@ -57,6 +60,7 @@ def validate(
     image: str | None,
     no_docker: bool,
     no_run: bool,
+    declare: bool,
     data: Path | None,
     limits_file: Path | None,
 ) -> int:
@@ -65,11 +69,27 @@ def validate(
     A FOLDER: submission.toml, weights, scripts, image or algorithm, then a run on the public tier,
     whose result must be valid and reach the declared score within its tolerance.
     """
+    from runner.harness.limits import load_limits
+    from runner.pipeline.check_submission import Task
+
     style = "json" if as_json else style
     if path.is_dir():
         if challenge is not None:
             raise click.UsageError("--against is for a result file, and this is a folder")
-        return _folder(path, style, image, data or path / "data", limits_file, no_docker, no_run)
+        if no_docker and image is not None:
+            raise click.UsageError("--image and --no-docker exclude each other")
+        limits = load_limits(limits_file)
+        chosen = None if no_docker else image or _own_image(path)
+        task = Task(
+            folder=path,
+            data=data or path / "data",
+            out=path / "dry-run",
+            limits=limits,
+            image=chosen,
+            run=not no_run,
+            declare=declare,
+        )
+        return _folder(task, style)
     if challenge is None:
         raise click.UsageError("a result file needs --against CHALLENGE")
     return _result(path, challenge, style)
@@ -96,34 +116,20 @@ def _result(result: Path, challenge: Path, style: Format) -> int:
     return int(ExitCode.DONE)
 
 
-def _folder(
-    folder: Path,
-    style: Format,
-    image: str | None,
-    data: Path,
-    limits_file: Path | None,
-    no_docker: bool,
-    no_run: bool,
-) -> int:
+def _folder(task: Task, style: Format) -> int:
     from runner.cli.backends import container_backend, process_backend
     from runner.cli.output import note
-    from runner.harness.limits import load_limits
-    from runner.pipeline.check_submission import Task, check_submission
+    from runner.pipeline.check_submission import check_submission
     from runner.submission.check import told
 
-    if no_docker and image is not None:
-        raise click.UsageError("--image and --no-docker exclude each other")
-    limits = load_limits(limits_file)
-    chosen = None if no_docker else image or _own_image(folder)
-    task = Task(folder, data, folder / "dry-run", limits, chosen, run=not no_run)
     backend: Backend = (
-        container_backend(chosen, limits)
-        if chosen
-        else process_backend(limits, "so the image is not checked")
+        container_backend(task.image, task.limits)
+        if task.image
+        else process_backend(task.limits, "so the image is not checked")
     )
     checks = list(check_submission(task, backend, note))
     click.echo(told(checks, style))
-    findings: list[Finding] = [item for check in checks for item in check.findings]
+    findings = [item for check in checks for item in check.findings]
     return int(ContractError(findings).exit_code if findings else ExitCode.DONE)
 
 

@@ -5,6 +5,7 @@ The same function serves the container, `stem4d run` and the dry-run in process.
 
 from __future__ import annotations
 
+import sysconfig
 import time
 import traceback
 from dataclasses import dataclass
@@ -54,6 +55,13 @@ from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import ResourceLimits
 from schemas.result import ResultAttrs, SampleRun
 from schemas.spec import MismatchSpec, NamedSpec
+
+LIBRARIES = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    *(str(Path(__file__).parents[2] / room) for room in ("algorithms", "physics", "schemas")),
+    "<frozen",
+)
+"""Where code lies that is not a participant's."""
 
 
 @dataclass(frozen=True)
@@ -358,7 +366,9 @@ def guarded(call: Any, where: str) -> Any:
     except (Exception, SystemExit) as error:  # sys.exit(0) would look like a run that went well
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.endswith("runner/container/run.py")]
-        lines = "; ".join(f"{f.filename}:{f.lineno} in {f.name}" for f in own[-3:])
+        # Where the error arose in a library, the participant's own line is the one to mend.
+        theirs = [f for f in own if not f.filename.startswith(LIBRARIES)] or own
+        lines = "; ".join(f"{f.filename}:{f.lineno} in {f.name}" for f in theirs[-3:])
         raise ContractError(
             finding(
                 "ALGORITHM_FAILED",

@@ -99,7 +99,8 @@ def _packages(*, container: bool) -> Iterator[Look]:
     except ModuleNotFoundError:
         yield Look("packages", "wrong", "no packaging", 'pip install "stem4d[host]"')
         return
-    missing, there = [], []
+    missing: list[str] = []
+    there: list[str] = []
     for requirement in map(Requirement, stated):
         marker = requirement.marker
         if marker is not None and not marker.evaluate({"extra": "host"}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,9 @@ from runner.tiers.recipes import default_recipe
 from runner.tiers.strip import strip
 from schemas.base import Record
 from schemas.challenge import Tier
-from schemas.findings import ContractError
+from schemas.findings import ContractError, refuse
 from schemas.limits import ResourceLimits
+from schemas.result import MAX_RESULT_BYTES
 from schemas.score import ScoreCard
 
 VIEW_NAME = "challenge.h5"
@@ -33,6 +35,9 @@ PICTURE_NAME = "report.png"
 BY_HAND_NAME = "by-hand"
 OWN_FILES = (VIEW_NAME, RESULT_NAME, PROGRESS_NAME, CARD_NAME, GALLERY_NAME, PICTURE_NAME)
 """What a dry run leaves in its folder, and removes from an earlier one before it begins."""
+
+LEAST_FREE_BYTES = 2 * MAX_RESULT_BYTES
+"""A result that is written anew lies beside the earlier one for a moment."""
 
 DEFAULT_SCENES = 4
 DEFAULT_SEED = 0
@@ -181,6 +186,15 @@ def _make_room(out: Path) -> None:
             (out / name).unlink(missing_ok=True)
         except OSError as error:
             raise output_error(out / name, error) from error
+    free = shutil.disk_usage(out).free
+    if free < LEAST_FREE_BYTES:
+        raise refuse(
+            "NO_SPACE",
+            str(out),
+            expected=f"{LEAST_FREE_BYTES >> 20} MiB free, for the data and the largest result",
+            found=f"{free / (1 << 20):.1f} MiB",
+            hint="free some space, or name another --out; `docker system prune` removes old images",
+        )
 
 
 def _write(path: Path, record: Record) -> None:

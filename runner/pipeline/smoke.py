@@ -74,7 +74,8 @@ def _atoms(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float
     squared = frequencies[0][:, None] ** 2 + frequencies[1][None, :] ** 2
     blur = np.exp(-2 * (np.pi * ATOM_PX) ** 2 * squared)
     x = np.fft.ifft2(np.fft.fft2(points) * blur).real
-    return ((x - x.min()) / np.ptp(x)).astype(np.float32)
+    scaled: NDArray[np.float32] = ((x - x.min()) / np.ptp(x)).astype(np.float32)
+    return scaled
 
 
 def smoke(out: Path, backend: Backend, *, algorithm: str | None, seed: int, say: Say) -> None:

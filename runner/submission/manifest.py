@@ -11,10 +11,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from runner.files.hdf5 import atomic_path
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.submission import Submission
 
 MANIFEST_NAME = "submission.toml"
+PUBLIC = "public"
 
 Key = tuple[str | int, ...]
 """Where a value stands: ("limits", "memory_mib"), ("weights", 0, "file")."""
@@ -130,3 +132,33 @@ def _malformed(where: str, expected: str, found: str) -> ContractError:
             hint="docs/schema.md#submission lists every key with its unit and bounds",
         )
     )
+
+
+def declare(manifest: Manifest, values: Mapping[str, str]) -> None:
+    """Write values into the table `[public]`, in place of those that stand there.
+
+    Comments and everything else of the file stay as they are.
+
+    Args:
+        manifest: as it was read from its folder.
+        values: text of each value, by its key.
+
+    Raises:
+        ContractError: the file cannot be written.
+    """
+    path = manifest.folder / MANIFEST_NAME
+    lines = path.read_text(encoding="utf-8").splitlines()
+    wanting = []
+    for key, value in values.items():
+        at = manifest.lines.get((PUBLIC, key))
+        if at is None:
+            wanting.append(f"{key} = {value}")
+        else:
+            lines[at - 1] = f"{key} = {value}"
+    table = manifest.lines.get((PUBLIC,))
+    if table is None:
+        lines += ["", f"[{PUBLIC}]", *wanting]
+    else:
+        lines[table:table] = wanting
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -17,10 +17,10 @@ from runner.tiers.build import build_tier
 from runner.tiers.recipes import default_recipe
 from schemas.challenge import Tier
 
-SEEDS = range(1000, 1008)
+SEEDS = range(1000, 1004)
 SCENES_A_SEED = 4
-STEPS = 600
-BATCH = 4
+STEPS = 300
+BATCH = 2
 RATE = 2e-3
 
 
