@@ -209,7 +209,7 @@ CASES = (
          remark="likewise"),
     Case("Weights that are not the declared ones", "WEIGHTS_CHANGED", 1,
          words=("validate", "torch-method", "--no-docker", "--no-run")),
-    Case("Mistake in submission.toml", "submission.toml:17 limits.memory_mb", 1,
+    Case("Mistake in submission.toml", "submission.toml:16 limits.memory_mb", 1,
          words=("validate", "bad-method", "--no-docker", "--no-run")),
 )  # fmt: skip
 

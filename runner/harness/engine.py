@@ -206,7 +206,7 @@ def unreachable(error: Exception) -> ContractError:
         "container engine",
         expected="an engine that answers (Docker 20.10 or newer)",
         found=str(error),
-        hint=f"{_mend(error)}; `--no-docker` runs the algorithm in this process instead",
+        hint=f"{_mend(error)}; then `docker version` shows a server. `--no-docker` runs the algorithm in this process instead",
     )
 
 
@@ -236,7 +236,7 @@ def _mend(error: BaseException) -> str:
     for kind, mend in MENDS:
         if any(isinstance(cause, kind) for cause in causes):
             return mend
-    return "start Docker (`docker version` must show a server), or correct DOCKER_HOST"
+    return "start Docker, or correct DOCKER_HOST"
 
 
 def _causes(error: BaseException, depth: int = 10) -> Iterator[BaseException]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree
 
+from schemas.base import printable
 from schemas.findings import Finding
 
 Format = Literal["text", "json", "junit", "github"]
@@ -92,9 +93,12 @@ def _junit(checks: Sequence[Checked]) -> str:
         if check.findings:
             first = check.findings[0]
             failure = ElementTree.SubElement(
-                case, "failure", type=first.code, message=f"{first.code} at {first.where}"
+                case,
+                "failure",
+                type=first.code,
+                message=printable(f"{first.code} at {first.where}"),
             )
-            failure.text = "\n".join(item.text() for item in check.findings)
+            failure.text = printable("\n".join(item.text() for item in check.findings))
         elif check.skipped:
             ElementTree.SubElement(case, "skipped", message=check.note)
         elif check.note:
@@ -111,7 +115,8 @@ def _github(checks: Sequence[Checked]) -> str:
             place = PLACE.match(item.where)
             file, line = place.group("file", "line") if place else (MANIFEST, "1")
             place_text = f"file={_property(file)},line={line}"
-            lines.append(f"::error {place_text},title={item.code}::{_data(item.text())}")
+            text = _data(printable(item.text()))
+            lines.append(f"::error {place_text},title={item.code}::{text}")
         if not check.findings:
             lines.append(f"{check.mark:<8}{check.name}" + (f": {check.note}" if check.note else ""))
     return "\n".join(lines)

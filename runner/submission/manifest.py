@@ -113,13 +113,13 @@ def _where(lines: Mapping[Key, int], key: Key) -> str:
 
 def _faults(error: ValidationError, lines: Mapping[Key, int]) -> Iterator[Finding]:
     for fault in error.errors(include_url=False):
-        missing = fault["type"] == "missing"
-        found = "nothing" if missing else repr(fault["input"])[:200]
-        yield _malformed(
-            _where(lines, tuple(fault["loc"])),
-            "this key" if missing else fault["msg"],
-            found if fault["type"] != "extra_forbidden" else f"a key that is not known: {found}",
-        ).findings[0]
+        key = tuple(fault["loc"])
+        expected, found = fault["msg"], repr(fault["input"])[:200]
+        if fault["type"] == "missing":
+            expected, found = f"a key {key[-1]}", "none"
+        elif fault["type"] == "extra_forbidden":
+            expected, found = "only keys that the record has", f"{key[-1]} = {found}"
+        yield _malformed(_where(lines, key), expected, found).findings[0]
 
 
 def _malformed(where: str, expected: str, found: str) -> ContractError:
