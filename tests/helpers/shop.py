@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,5 +60,6 @@ def make_machine(folder: Path) -> Machine:
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*install, str(wheel)], check=True)
     # Behind the environment's own packages, so that the wheel comes before an editable stem4d.
-    (packages / "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    borrowed = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
     return Machine(python.parent, wheel)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -137,6 +138,6 @@ def test_every_block_of_the_page(machine: Machine, tmp_path: Path, image: str, n
             begin = time.monotonic()
             done = machine.shell(f"{text}\npwd > {tmp_path}/here", folder)
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-            print(f"{time.monotonic() - begin:6.1f} s  {block.strip()}")
+            sys.stderr.write(f"{time.monotonic() - begin:6.1f} s  {block.strip()}\n")
             folder = Path((tmp_path / "here").read_text().strip())
             said = done.stdout + done.stderr
