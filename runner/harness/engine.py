@@ -206,7 +206,8 @@ def unreachable(error: Exception) -> ContractError:
         "container engine",
         expected="an engine that answers (Docker 20.10 or newer)",
         found=str(error),
-        hint=f"{_mend(error)}; then `docker version` shows a server. `--no-docker` runs the algorithm in this process instead",
+        hint=f"{_mend(error)}; then `docker version` shows a server."
+        " `--no-docker` runs the algorithm in this process instead",
     )
 
 
