@@ -6,6 +6,10 @@ import errno
 import socket
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
+from schemas.spec import PARAMETERS, MismatchSpec
+
 NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 """What the kernel says to code that wants to reach another machine from where there is none."""
 
@@ -15,7 +19,7 @@ DEPTH = 8
 
 def hint_for(error: BaseException) -> str | None:
     """What to do about an error, where that is known."""
-    return install_hint(error) or network_hint(error)
+    return install_hint(error) or network_hint(error) or spec_hint(error)
 
 
 def install_hint(error: BaseException) -> str | None:
@@ -37,6 +41,16 @@ def network_hint(error: BaseException) -> str | None:
     return (
         "there is no network in a run: fetch what it needs when the image is built (COPY, or RUN in"
         " the Dockerfile), and read it from /app"
+    )
+
+
+def spec_hint(error: BaseException) -> str | None:
+    """What to do about a `MismatchSpec` that cannot be made."""
+    if not isinstance(error, ValidationError) or error.title != MismatchSpec.__name__:
+        return None
+    return (
+        f"a MismatchSpec has {', '.join(PARAMETERS)}, each a float; `spec.clipped(sample.ranges)`"
+        " brings one into its range"
     )
 
 

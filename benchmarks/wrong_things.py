@@ -303,8 +303,8 @@ def row(number: int, case: Case, said: Said) -> str:
     if found is None:
         what = "-"
     else:
-        code, where, _, seen, do = (_short(text) for text in found.groups())
-        what = f"**{code}** at {where}. *found:* {seen} *do:* {do}"
+        code, where, expected, seen, do = (_short(text) for text in found.groups())
+        what = f"**{code}** at {where}. *Expected:* {expected}. *Found:* {seen}. *Do:* {do}"
     remark = f" ({case.remark})" if case.remark else ""
     return f"| {number} | {case.title}{remark} | {said.code} | {what} |"
 

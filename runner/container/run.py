@@ -57,10 +57,11 @@ from schemas.result import ResultAttrs, SampleRun
 from schemas.spec import MismatchSpec, NamedSpec
 
 LIBRARIES = (
-    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    sysconfig.get_path("stdlib"),
     *(str(Path(__file__).parents[2] / room) for room in ("algorithms", "physics", "schemas")),
     "<frozen",
 )
+PACKAGES = frozenset({"site-packages", "dist-packages"})
 """Where code lies that is not a participant's."""
 
 
@@ -349,6 +350,10 @@ def _bad_output(where: str, expected: str, found: str) -> ContractError:
     )
 
 
+def _of_library(file: str) -> bool:
+    return file.startswith(LIBRARIES) or not PACKAGES.isdisjoint(Path(file).parts)
+
+
 def guarded(call: Any, where: str) -> Any:
     """Call the algorithm's code; its errors become a finding that names the line."""
     try:
@@ -367,14 +372,14 @@ def guarded(call: Any, where: str) -> Any:
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.endswith("runner/container/run.py")]
         # Where the error arose in a library, the participant's own line is the one to mend.
-        theirs = [f for f in own if not f.filename.startswith(LIBRARIES)] or own
+        theirs = [f for f in own if not _of_library(f.filename)] or own
         lines = "; ".join(f"{f.filename}:{f.lineno} in {f.name}" for f in theirs[-3:])
         raise ContractError(
             finding(
                 "ALGORITHM_FAILED",
                 where,
                 expected="no exception",
-                found=f"{type(error).__name__}: {error} ({lines})",
+                found=f"{type(error).__name__}: {explain(error)} ({lines})",
                 hint=hint_for(error)
                 or "mend the line that is named last; `stem4d dry-run --no-docker` is the"
                 " quickest way to see it again",
