@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from algorithms.analysis.base import Analysis
 from algorithms.base import Algorithm, Calibrator, Composed, Reconstructor
+from algorithms.hints import hint_for
 from schemas.findings import ContractError, refuse
 
 ENTRY_POINT_GROUP = "stem4d.algorithms"
@@ -188,7 +190,7 @@ def load_algorithm(name: str) -> Algorithm:
         base,
         expected="a method solve(self, sample) or reconstruct(self, sample, spec)",
         found=f"class {type(plugin).__name__} with {', '.join(found) or 'no public method'}",
-        hint=TEMPLATE_HINT,
+        hint=_nearest_method(found) + TEMPLATE_HINT,
     )
 
 
@@ -280,7 +282,8 @@ def _instance(name: str, builtin: Mapping[str, Entry]) -> object:
             name or "(empty name)",
             expected=f"one of {', '.join(known)}; or path/to/file.py:ClassName",
             found=name or "nothing",
-            hint="`stem4d algorithms` lists them; a file of your own is named with its class",
+            hint=_nearest(name, known)
+            + "`stem4d algorithms` lists them; a file of your own is named with its class",
         )
     module, _, attribute = target.partition(":")
     try:
@@ -329,7 +332,7 @@ def _make(module: ModuleType, attribute: str, name: str) -> object:
             name,
             expected=f"a class {attribute!r} in {module.__name__}",
             found=f"classes {', '.join(classes) or '(none)'}",
-            hint="check the spelling after the colon",
+            hint=_nearest(attribute, classes) + "check the spelling after the colon",
         )
     try:
         return made()
@@ -342,16 +345,26 @@ def _not_loaded(name: str, error: BaseException) -> ContractError:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     place = f" ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})" if frame else ""
-    missing = isinstance(error, ModuleNotFoundError)
     return refuse(
         "ALGORITHM_NOT_LOADED",
         name,
         expected="code that imports, and a class that can be made without arguments",
         found=f"{type(error).__name__}: {error}{place}",
-        hint="install the package it needs (in a container: in your Dockerfile)"
-        if missing
-        else "run the file by itself with Python, and give every parameter a default",
+        hint=hint_for(error)
+        or "run the file by itself with Python, and give every parameter a default",
     )
+
+
+def _nearest_method(found: Sequence[str]) -> str:
+    for name in found:
+        if near := difflib.get_close_matches(name, ("solve", "reconstruct"), n=1):
+            return f"did you mean {near[0]}, not {name}? "
+    return ""
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def _check_call(plugin: object, method: str, arguments: tuple[str, ...], name: str) -> None:

@@ -23,6 +23,15 @@ from schemas.recipes import Profile, TierRecipe
 from schemas.result import ProgressLine, Provenance, ResultAttrs, RunInfo, SampleRun
 from schemas.score import SampleScore, ScoreCard
 from schemas.spec import PARAMETERS, MismatchSpec, NamedSpec, SpecRange, SpecRanges
+from schemas.submission import (
+    DeclaredLimits,
+    DeclaredScore,
+    MethodEntry,
+    RunEntry,
+    ScoreReport,
+    Submission,
+    WeightsEntry,
+)
 
 CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     ChallengeAttrs,
@@ -57,6 +66,13 @@ CONTRACT_MODELS: tuple[type[Record] | type[SpecRanges], ...] = (
     Verdict,
     CodeLine,
     ParticipantReport,
+    Submission,
+    MethodEntry,
+    RunEntry,
+    DeclaredLimits,
+    WeightsEntry,
+    DeclaredScore,
+    ScoreReport,
 )
 """Every record of the contract, in the order in which `stem4d schema` prints them."""
 
@@ -71,9 +87,12 @@ __all__ = [
     "Blame",
     "ChallengeAttrs",
     "ContractError",
+    "DeclaredLimits",
+    "DeclaredScore",
     "ExitCode",
     "Finding",
     "MapAttrs",
+    "MethodEntry",
     "MismatchSpec",
     "NamedSpec",
     "OperatorAttrs",
@@ -83,17 +102,21 @@ __all__ = [
     "Record",
     "ResourceLimits",
     "ResultAttrs",
+    "RunEntry",
     "RunInfo",
     "SampleMetadata",
     "SampleRun",
     "SampleScore",
     "SanitiserLimits",
     "ScoreCard",
+    "ScoreReport",
     "SpecRange",
     "SpecRanges",
+    "Submission",
     "Tier",
     "TierRecipe",
     "Track",
+    "WeightsEntry",
     "finding",
     "json_text",
     "record_from_json",

@@ -92,6 +92,33 @@ CODES: dict[str, CodeInfo] = {
     "LEDGER_VERSION": CodeInfo(Blame.USAGE, "a ledger of another version of stem4d", False),
     "OUTPUT_NOT_WRITABLE": CodeInfo(Blame.USAGE, "the output folder cannot be written to", False),
     "EXTRA_MISSING": CodeInfo(Blame.USAGE, "an optional package is needed and absent", False),
+    "FOLDER_NOT_EMPTY": CodeInfo(Blame.USAGE, "a folder that would be written over", False),
+    # the submission's folder, before anything runs
+    "SUBMISSION_NOT_FOUND": CodeInfo(Blame.SUBMISSION, "no submission.toml", False),
+    "SUBMISSION_MALFORMED": CodeInfo(
+        Blame.SUBMISSION, "submission.toml cannot be read, or a key of it is wrong", False
+    ),
+    "DECLARED_LIMITS": CodeInfo(
+        Blame.SUBMISSION, "the method says that it needs more than the server gives", False
+    ),
+    "WEIGHTS_MISSING": CodeInfo(
+        Blame.SUBMISSION, "a file of weights is not there, or only a pointer to it", False
+    ),
+    "WEIGHTS_CHANGED": CodeInfo(
+        Blame.SUBMISSION, "a file of weights is not the one that was declared", False
+    ),
+    "WEIGHTS_PICKLED": CodeInfo(
+        Blame.SUBMISSION, "weights in a form that runs code when they are loaded", False
+    ),
+    "SCRIPT_CRLF": CodeInfo(
+        Blame.SUBMISSION, "a script with Windows line ends, which Linux cannot start", False
+    ),
+    "SCORE_NOT_DECLARED": CodeInfo(Blame.SUBMISSION, "no public score is declared", False),
+    "SCORE_NOT_REPRODUCED": CodeInfo(
+        Blame.SUBMISSION, "the declared public score was not reached again", False
+    ),
+    "PACK_TOO_LARGE": CodeInfo(Blame.SUBMISSION, "the archive is larger than is taken", False),
+    "PACK_LINK": CodeInfo(Blame.SUBMISSION, "a link, or no plain file, in what is packed", False),
     # the image, before anything runs
     "IMAGE_ARCHITECTURE": CodeInfo(Blame.SUBMISSION, "the image is for another machine", False),
     "IMAGE_USER": CodeInfo(Blame.SUBMISSION, "the image wants to run as root", False),

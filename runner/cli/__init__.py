@@ -15,11 +15,14 @@ from schemas.findings import ContractError, refuse
 from schemas.version import __version__
 
 COMMANDS = {
+    "init": "runner.cli.init:init",
+    "doctor": "runner.cli.doctor:doctor",
     "run": "runner.container.main:run",
     "dry-run": "runner.cli.dry_run:dry_run",
     "selftest": "runner.cli.selftest:selftest",
     "check": "runner.cli.check:check",
     "validate": "runner.cli.validate:validate",
+    "pack": "runner.cli.pack:pack",
     "score": "runner.cli.score:score",
     "evaluate": "runner.cli.evaluate:evaluate",
     "scenarios": "runner.cli.scenarios:scenarios",

@@ -12,9 +12,7 @@ from schemas.findings import ContractError, ExitCode
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from runner.pipeline.backend import Backend
     from runner.scoring.leaderboard import Gallery
-    from schemas.limits import ResourceLimits
 
 SCENARIOS = ("I", "II", "III")
 
@@ -62,6 +60,8 @@ SCENARIOS = ("I", "II", "III")
 )
 @click.option("--image", help="Run this image.  [default: stem4d:latest, where there is one]")
 @click.option("--no-docker", is_flag=True, help="Run in this process, without a container.")
+@click.option("--no-smoke", is_flag=True, help="Do not try one small sample of another size first.")
+@click.option("--print-command", is_flag=True, help="Print the `docker run` line, and run nothing.")
 @click.option("--no-report", is_flag=True, help="Skip scenarios I and II and the picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, a ScoreCard.")
 def dry_run(
@@ -74,25 +74,40 @@ def dry_run(
     limits_file: Path | None,
     image: str | None,
     no_docker: bool,
+    no_smoke: bool,
+    print_command: bool,
     no_report: bool,
     as_json: bool,
 ) -> int:
-    """Build the public tier, run a submission on it, validate, score and draw the result.
+    """Try one small sample, then the public tier: run a submission, validate, score, draw.
 
     In a container where an engine answers and has the image, else in this process; it says which.
+    In a folder with a submission.toml, what is run is the submission's own.
     """
+    from runner.cli.backends import chosen_backend
     from runner.cli.cards import show_card
     from runner.cli.output import note, print_tables
+    from runner.cli.resources import used_table
     from runner.harness.limits import load_limits
-    from runner.pipeline.dry_run import Plan, report, run_and_judge
+    from runner.pipeline.backend import DEFAULT_IMAGE
+    from runner.pipeline.dry_run import Plan, by_hand, report, run_and_judge
 
+    if no_docker and (image is not None or print_command):
+        raise click.UsageError("--no-docker excludes --image and --print-command")
     limits = load_limits(limits_file)
-    backend = _backend(image, limits, no_docker=no_docker)
-    plan = Plan(algorithm, data, out, scenes, seed)
+    if algorithm is None and image is None:
+        algorithm, image = _own(no_docker=no_docker)
+    plan = Plan(algorithm, data, out, scenes, seed, smoke=not no_smoke)
+    if print_command:
+        click.echo(by_hand(plan, image or DEFAULT_IMAGE, limits, note))
+        return int(ExitCode.DONE)
+    backend = chosen_backend(image, limits, algorithm=algorithm, no_docker=no_docker)
     judged = run_and_judge(plan, backend, note)
     findings = judged.card.findings
     show_card(judged.card, as_json=as_json)
-    if not no_report:
+    if not as_json:
+        print_tables(used_table(limits, judged.used))
+    if not no_report and all(item.code != "STOPPED" for item in findings):
         made = report(plan, judged, backend, note)
         if not as_json:
             print_tables(_scenario_table(made.gallery))
@@ -100,22 +115,21 @@ def dry_run(
     return int(ContractError(findings).exit_code if findings else ExitCode.DONE)
 
 
-def _backend(image: str | None, limits: ResourceLimits, *, no_docker: bool) -> Backend:
-    """The backend that was asked for, or the one that is there; says which, and why."""
-    from runner.cli.backends import container_backend
+def _own(*, no_docker: bool) -> tuple[str | None, str | None]:
+    """Algorithm and image of the submission in this folder; its image only where there is one."""
     from runner.cli.output import note
-    from runner.pipeline.backend import DEFAULT_IMAGE, ProcessBackend, image_or_reason
+    from runner.pipeline.backend import image_or_reason
+    from runner.submission.manifest import MANIFEST_NAME, has_manifest, load_manifest
 
-    if no_docker and image is not None:
-        raise click.UsageError("--image and --no-docker exclude each other")
-    if no_docker:
-        note("backend: this process (--no-docker)")
-        return ProcessBackend(limits)
-    reason = None if image is not None else image_or_reason(DEFAULT_IMAGE)
-    if reason is not None:
-        note(f"backend: this process, for no container can be run here ({reason})")
-        return ProcessBackend(limits)
-    return container_backend(image or DEFAULT_IMAGE, limits)
+    here = Path()
+    if not has_manifest(here):
+        return None, None
+    run = load_manifest(here).submission.run
+    if not no_docker and image_or_reason(run.image) is None:
+        note(f"{MANIFEST_NAME}: the image {run.image}, with the algorithm that it names")
+        return None, run.image
+    note(f"{MANIFEST_NAME}: {run.algorithm}")
+    return run.algorithm, None
 
 
 def _scenario_table(local: Gallery) -> Table:

@@ -16,8 +16,10 @@ from schemas.result import ProgressLine
 REDRAW_S = 0.5
 """Shortest time between two updates of the line on a terminal [s]."""
 
-LOG_S = 30.0
-"""The same where stderr is no terminal, for example in a container's log [s]."""
+LOG_S, LOG_FRACTION = 2.0, 0.1
+"""The same where stderr is no terminal, as in a container's log: at least so long [s], and this
+fraction of the sample's time so far. The lines thin out, so that a day makes no more than a hundred
+a sample, and who waits for a short run still sees it go."""
 
 
 @dataclass
@@ -29,12 +31,16 @@ class Progress:
         file: `progress.jsonl`.
         stream: where people read, stderr.
         quiet: tell people nothing.
+        limit_s: longest run [s], to say beside the forecast; None: there is none.
+        run_began: `time.monotonic()` at which the run began, its set-up included.
     """
 
     total: int
     file: Path
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     quiet: bool = False
+    limit_s: float | None = None
+    run_began: float = field(default_factory=time.monotonic)
     _done: int = 0
     _left_out: int = 0
     _seconds: list[float] = field(default_factory=list)
@@ -52,7 +58,8 @@ class Progress:
         """The running sample is `fraction` done; shown from time to time."""
         now = time.monotonic()
         terminal = self.stream.isatty()
-        if self.quiet or now - self._shown < (REDRAW_S if terminal else LOG_S):
+        between = REDRAW_S if terminal else max(LOG_S, LOG_FRACTION * (now - self._started))
+        if self.quiet or now - self._shown < between:
             return
         self._shown = now
         fraction = min(max(fraction, 0.0), 1.0)
@@ -94,8 +101,20 @@ class Progress:
             left = f", about {line.eta_s:.0f} s left" if line.index < line.total else ""
             text = f"{self._sample} done, {line.index} of {line.total}: {what}{left}"
             self.stream.write(f"{lead}{text:<78}\n" if lead else f"{text}\n")
+            if not resumed and len(self._seconds) == 1 and line.index < line.total:
+                self.stream.write(self._forecast(line.eta_s) + "\n")
             self.stream.flush()
             self._open_line = False
+
+    def _forecast(self, left_s: float) -> str:
+        """What the first sample says of the whole run, and whether that keeps to the limit."""
+        total = time.monotonic() - self.run_began + left_s
+        text = f"forecast: about {total:.0f} s for all {self.total} samples"
+        if self.limit_s is None:
+            return text
+        if total <= self.limit_s:
+            return f"{text}, of {self.limit_s:g} s"
+        return f"{text}: MORE than the limit of {self.limit_s:g} s; the last would be missing"
 
     def leave_out(self) -> None:
         """The algorithm cannot serve the sample; why is told when the run ends."""

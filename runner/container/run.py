@@ -5,6 +5,7 @@ The same function serves the container, `stem4d run` and the dry-run in process.
 
 from __future__ import annotations
 
+import sysconfig
 import time
 import traceback
 from dataclasses import dataclass
@@ -26,7 +27,12 @@ from algorithms.base import (
     is_unsuited,
     linear_form,
 )
-from algorithms.registry import DEFAULT_ALGORITHM, load_algorithm, parameters_of
+from algorithms.hints import hint_for
+from algorithms.registry import (
+    DEFAULT_ALGORITHM,
+    load_algorithm,
+    parameters_of,
+)
 from physics.primitives.array import ArrayMap
 from runner.container import environment, stamp
 from runner.container.progress import Progress
@@ -49,6 +55,14 @@ from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import ResourceLimits
 from schemas.result import ResultAttrs, SampleRun
 from schemas.spec import MismatchSpec, NamedSpec
+
+LIBRARIES = (
+    sysconfig.get_path("stdlib"),
+    *(str(Path(__file__).parents[2] / room) for room in ("algorithms", "physics", "schemas")),
+    "<frozen",
+)
+PACKAGES = frozenset({"site-packages", "dist-packages"})
+"""Where code lies that is not a participant's."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +158,10 @@ class _Run:
             lines.unlink(missing_ok=True)
         except OSError as error:
             raise output_error(lines, error) from error
-        progress = Progress(len(samples), lines, quiet=self._options.quiet)
+        limit_s = self._options.limits.wall_s
+        progress = Progress(
+            len(samples), lines, quiet=self._options.quiet, limit_s=limit_s, run_began=self._began
+        )
         setup = getattr(self._algorithm, "setup", None)
         if setup is not None:
             guarded(setup, "setup()")
@@ -333,6 +350,10 @@ def _bad_output(where: str, expected: str, found: str) -> ContractError:
     )
 
 
+def _of_library(file: str) -> bool:
+    return file.startswith(LIBRARIES) or not PACKAGES.isdisjoint(Path(file).parts)
+
+
 def guarded(call: Any, where: str) -> Any:
     """Call the algorithm's code; its errors become a finding that names the line."""
     try:
@@ -350,14 +371,17 @@ def guarded(call: Any, where: str) -> Any:
     except (Exception, SystemExit) as error:  # sys.exit(0) would look like a run that went well
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.endswith("runner/container/run.py")]
-        lines = "; ".join(f"{f.filename}:{f.lineno} in {f.name}" for f in own[-3:])
+        # Where the error arose in a library, the participant's own line is the one to mend.
+        theirs = [f for f in own if not _of_library(f.filename)] or own
+        lines = "; ".join(f"{f.filename}:{f.lineno} in {f.name}" for f in theirs[-3:])
         raise ContractError(
             finding(
                 "ALGORITHM_FAILED",
                 where,
                 expected="no exception",
-                found=f"{type(error).__name__}: {error} ({lines})",
-                hint="mend the line that is named last; `stem4d dry-run --no-docker` is the"
+                found=f"{type(error).__name__}: {explain(error)} ({lines})",
+                hint=hint_for(error)
+                or "mend the line that is named last; `stem4d dry-run --no-docker` is the"
                 " quickest way to see it again",
             )
         ) from error

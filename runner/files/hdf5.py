@@ -318,7 +318,7 @@ def write_array(
     )
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """A validation error on one line for each fault, without pydantic's addresses."""
     if isinstance(error, ValidationError):
         faults = (

@@ -139,6 +139,19 @@ class DockerEngine(Engine):
                 raise image_not_found(name) from error
         return ImageFacts.of(attrs)
 
+    def saved(self, name: str) -> Iterator[bytes]:
+        """`docker save`: an image with its tag, as pieces of a tar.
+
+        Raises:
+            ContractError: IMAGE_NOT_FOUND; ENGINE_FAILED, also while it is read.
+        """
+        with _doing(f"saving image {name}"):
+            try:
+                image = self.client.images.get(name)
+            except ImageNotFound as error:
+                raise image_not_found(name) from error
+            yield from image.save(named=name)
+
     def create(self, options: ContainerOptions) -> str:
         """`docker create`."""
         with _doing(f"creating a container of {options.image}"):

@@ -200,12 +200,50 @@ def engine_failed(doing: str, error: Exception) -> ContractError:
 
 
 def unreachable(error: Exception) -> ContractError:
-    """No engine answers."""
+    """No engine answers; what to do depends on why."""
     return refuse(
         "ENGINE_UNREACHABLE",
         "container engine",
         expected="an engine that answers (Docker 20.10 or newer)",
         found=str(error),
-        hint="start Docker (`docker version` must show a server), check that your user may use it,"
-        " or DOCKER_HOST; `--no-docker` runs the algorithm in this process instead",
+        hint=f"{_mend(error)}; then `docker version` shows a server."
+        " `--no-docker` runs the algorithm in this process instead",
     )
+
+
+MENDS: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        PermissionError,
+        "Docker is there, but your user may not use it: `sudo usermod -aG docker $USER`, then log"
+        " out and in again (or `newgrp docker` for this shell)",
+    ),
+    (
+        FileNotFoundError,
+        "no engine listens here: start Docker (`sudo systemctl start docker`, or Docker Desktop),"
+        " or install it (https://docs.docker.com/engine/install); DOCKER_HOST, where it is set,"
+        " must name its socket",
+    ),
+    (
+        ConnectionRefusedError,
+        "nobody listens there: start Docker (`sudo systemctl start docker`), or correct"
+        " DOCKER_HOST",
+    ),
+)
+"""What to do about each cause, the first that is found."""
+
+
+def _mend(error: BaseException) -> str:
+    causes = tuple(_causes(error))
+    for kind, mend in MENDS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return mend
+    return "start Docker, or correct DOCKER_HOST"
+
+
+def _causes(error: BaseException, depth: int = 10) -> Iterator[BaseException]:
+    """An error and what is behind it: causes, contexts, and errors that others carry along."""
+    yield error
+    carried = [entry for entry in error.args if isinstance(entry, BaseException)]
+    behind = [entry for entry in (error.__cause__, error.__context__) if entry is not None]
+    for entry in (*carried, *behind) if depth else ():
+        yield from _causes(entry, depth - 1)

@@ -27,6 +27,14 @@ CODE_OF_EXIT: dict[int, str] = {
 }
 """What the contract's exit codes say, for those who trust the container."""
 
+NOT_STARTED = (126, 127)
+"""Exit codes of a first process that could not be executed (as a shell has them)."""
+
+START_HINT = (
+    "check the ENTRYPOINT's path and mode. A script that is there and yet not found has Windows"
+    " line ends: sed -i 's/\\r$//' FILE, and `* text=auto eol=lf` in .gitattributes"
+)
+
 ExitReading = Callable[[int], str]
 """From a container's exit code, not 0, to the code of a finding."""
 
@@ -106,12 +114,20 @@ def findings_of(
             "container",
             expected="exit code 0",
             found=f"exit code {run.exit_code}; the log ends:\n            {last or '(no output)'}",
-            hint="mend what the log names; `stem4d run` does the same outside the container",
+            hint=START_HINT
+            if run.exit_code in NOT_STARTED
+            else "mend what the log names; `stem4d run` does the same outside the container",
         )
 
 
 def _limit_finding(code: str, run: ContainerRun, limits: ResourceLimits) -> Finding:
     where, expected, found, hint = {
+        "STOPPED": (
+            "container",
+            "a run to its end",
+            f"Ctrl-C after {run.seconds:.0f} s",
+            "the samples that were finished are kept and judged",
+        ),
         "RUN_TIMEOUT": (
             "container",
             f"an end within {limits.wall_s:g} s",

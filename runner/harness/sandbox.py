@@ -30,6 +30,7 @@ from runner.harness.options import (
 from runner.harness.outcome import ContainerRun, ExitReading, as_it_says, findings_of
 from runner.harness.owner import is_dead, this_process
 from runner.harness.staging import Usage, copy_out, remove_abandoned, staged
+from runner.harness.stop import StopAsked
 from runner.harness.watch import Timing, Watch, end
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.limits import MIB, ResourceLimits
@@ -52,6 +53,7 @@ def run_container(
     read_exit: ExitReading = as_it_says,
     may_miss: Collection[str] = (),
     timing: Timing = Timing(),
+    stop: StopAsked | None = None,
 ) -> ContainerRun:
     """Run one job; its result and progress files end up in `job.output`.
 
@@ -63,6 +65,7 @@ def run_container(
         read_exit: what the container's exit code is taken for.
         may_miss: names of options without which it runs all the same, with a warning.
         timing: how the run is watched.
+        stop: a person's wish to end the run early and keep what is finished.
 
     Raises:
         ContractError: the run could not be made (no engine, no image, no file, an image that does
@@ -93,7 +96,8 @@ def run_container(
             owner=this_process().text(),
         )
         with _container(engine, options) as container:
-            watch = Watch(engine, container, options, facts, staging.room, timing)
+            asked = stop or StopAsked()
+            watch = Watch(engine, container, options, facts, staging.room, timing, asked)
             applied = engine.applied(container)
             missing = not_applied(options, applied)
             if set(missing) <= set(may_miss):

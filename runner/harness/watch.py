@@ -12,6 +12,7 @@ from runner.harness.log import Log
 from runner.harness.options import ContainerOptions
 from runner.harness.room import Room
 from runner.harness.staging import Usage, read_start, used
+from runner.harness.stop import StopAsked
 from schemas.findings import refuse
 from schemas.limits import MIB
 
@@ -51,9 +52,10 @@ class Watch:
         facts: EngineFacts,
         room: Room,
         timing: Timing,
+        stop: StopAsked,
     ) -> None:
         self._engine, self._container = engine, container
-        self._room, self._limits = room, options.limits
+        self._room, self._limits, self._stop = room, options.limits, stop
         self._sample_s = options.limits.sample_wall_s + timing.sample_slack_s
         self._not_held = facts.not_held(options.runtime)
         self._from_outside = bool(self._not_held) and facts.local
@@ -88,7 +90,9 @@ class Watch:
     def limit_passed(self, log: Log) -> bool:
         """Whether the run must be stopped."""
         now = time.monotonic()
-        if now - self._begun > self._limits.wall_s:
+        if self._stop.asked:
+            self.limit = "STOPPED"
+        elif now - self._begun > self._limits.wall_s:
             self.limit = "RUN_TIMEOUT"
         else:
             self.limit = (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.files.hdf5 import atomic_path, make_folder, output_error
 from runner.files.result import PROGRESS_NAME, RESULT_NAME, ResultFile
-from runner.pipeline.backend import Backend
+from runner.harness.options import Job, docker_command
+from runner.pipeline.backend import Backend, Used
 from runner.pipeline.picture import scene_panels
 from runner.pipeline.scenarios import Say, ScenarioRun, gallery, run_uncorrected
+from runner.pipeline.smoke import no_result, smoke
 from runner.report.figure import save_figure
 from runner.scoring.leaderboard import Gallery
 from runner.scoring.score import score_result
@@ -19,15 +23,21 @@ from runner.tiers.recipes import default_recipe
 from runner.tiers.strip import strip
 from schemas.base import Record
 from schemas.challenge import Tier
-from schemas.findings import ContractError
+from schemas.findings import ContractError, refuse
+from schemas.limits import ResourceLimits
+from schemas.result import MAX_RESULT_BYTES
 from schemas.score import ScoreCard
 
 VIEW_NAME = "challenge.h5"
 CARD_NAME = "score.json"
 GALLERY_NAME = "scenarios.json"
 PICTURE_NAME = "report.png"
+BY_HAND_NAME = "by-hand"
 OWN_FILES = (VIEW_NAME, RESULT_NAME, PROGRESS_NAME, CARD_NAME, GALLERY_NAME, PICTURE_NAME)
 """What a dry run leaves in its folder, and removes from an earlier one before it begins."""
+
+LEAST_FREE_BYTES = 2 * MAX_RESULT_BYTES
+"""A result that is written anew lies beside the earlier one for a moment."""
 
 DEFAULT_SCENES = 4
 DEFAULT_SEED = 0
@@ -43,6 +53,7 @@ class Plan:
         out: folder of the run's files.
         scenes: number of scenes of the public tier.
         seed: seed of the tier and of the algorithm.
+        smoke: whether one small sample is tried first.
     """
 
     algorithm: str | None
@@ -50,6 +61,7 @@ class Plan:
     out: Path
     scenes: int = DEFAULT_SCENES
     seed: int = DEFAULT_SEED
+    smoke: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,11 +72,13 @@ class Judged:
         card: the score card, findings of the run and of the validation included.
         result: what of the result file is valid.
         files: the data as the submission saw them, and the truth.
+        used: what the run used of its limits.
     """
 
     card: ScoreCard
     result: ResultFile
     files: TierFiles
+    used: Used
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,9 @@ class Report:
 
 
 def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
-    """Build the tier if it is absent, strip, run, validate, score; writes `score.json`.
+    """Try one small sample; build the tier if it is absent, strip, run, validate, score.
+
+    Writes `score.json`. What was finished before an error, a limit or Ctrl-C is judged.
 
     Args:
         plan: what to do.
@@ -91,13 +107,15 @@ def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
     Raises:
         ContractError: nothing could be run, or nothing of the result can be scored.
     """
-    files = public_tier(plan, say)
     _make_room(plan.out)
+    if plan.smoke:
+        smoke(plan.out, backend, algorithm=plan.algorithm, seed=plan.seed, say=say)
+    files = public_tier(plan, say)
     view = strip(files.challenge, plan.out / VIEW_NAME)
     say(f"blind view {view}: the truth is not in it")
     run = backend.run(view, plan.out, algorithm=plan.algorithm, seed=plan.seed)
     if run.result is None:
-        raise ContractError(run.findings)
+        raise ContractError(run.findings or no_result())
     result, faults = validate_result(run.result, view)
     if result is None or not result.samples:
         raise ContractError((*run.findings, *faults))
@@ -110,7 +128,20 @@ def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
         }
     )
     _write(plan.out / CARD_NAME, card)
-    return Judged(card, result, TierFiles(view, files.truth))
+    return Judged(card, result, TierFiles(view, files.truth), run.used(result.run_info))
+
+
+def by_hand(plan: Plan, image: str, limits: ResourceLimits, say: Say) -> str:
+    """The `docker run` line of a dry run, made from the sandbox's own options, ready to be pasted.
+
+    What it names is made as well: the blind view, and a folder that every user may write to.
+    """
+    files = public_tier(plan, say)
+    output = plan.out / BY_HAND_NAME
+    make_folder(output)
+    output.chmod(0o777)
+    view = strip(files.challenge, plan.out / VIEW_NAME)
+    return docker_command(Job(image, view, output, limits, plan.algorithm, plan.seed))
 
 
 def report(plan: Plan, judged: Judged, backend: Backend, say: Say) -> Report:
@@ -149,10 +180,23 @@ def public_tier(plan: Plan, say: Say) -> TierFiles:
 
 def _make_room(out: Path) -> None:
     """An output folder in which nothing of an earlier run can be taken for this one's."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name in OWN_FILES:
-        (out / name).unlink(missing_ok=True)
+        try:
+            (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise output_error(out / name, error) from error
+    free = shutil.disk_usage(out).free
+    if free < LEAST_FREE_BYTES:
+        raise refuse(
+            "NO_SPACE",
+            str(out),
+            expected=f"{LEAST_FREE_BYTES >> 20} MiB free, for the data and the largest result",
+            found=f"{free / (1 << 20):.1f} MiB",
+            hint="free some space, or name another --out; `docker system prune` removes old images",
+        )
 
 
 def _write(path: Path, record: Record) -> None:
-    path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with atomic_path(path) as temporary:
+        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 import runner.pipeline.backend as backend
 from runner.files.challenge import open_challenge
 from runner.files.result import read_result
-from schemas import ScoreCard, record_from_json
+from runner.harness.options import Job, docker_arguments, options_of
+from runner.submission.scaffold import make_submission
+from schemas import ResourceLimits, ScoreCard, record_from_json
 
 FAST = "cpu-baseline+midpoint"
 
@@ -140,3 +144,74 @@ def test_container_and_process_agree(stem4d, call, image: str) -> None:
     for name, sample in one.samples.items():
         assert sample.x_hat.tobytes() == two.samples[name].x_hat.tobytes()
         assert sample.corrected_spec == two.samples[name].corrected_spec
+
+
+def test_smoke_comes_first_and_fails_early(stem4d, tmp_path, monkeypatch) -> None:
+    """Nothing long is begun, not even the data are built."""
+    monkeypatch.chdir(tmp_path)
+    Path("bad.py").write_text("class Bad:\n    def solve(self, sample):\n        return 1\n")
+    done = stem4d("dry-run", "--no-docker", "--algorithm", "bad.py:Bad")
+    assert done.code == 1
+    assert "ALGORITHM_OUTPUT" in done.err
+    assert not Path("data").exists()
+    assert list(Path("dry-run").iterdir()) == []
+
+
+def test_a_method_for_one_size_can_leave_smoke_out(stem4d, call) -> None:
+    Path("fixed.py").write_text(
+        "import numpy as np\n"
+        "from algorithms.base import Reconstruction\n"
+        "from schemas.spec import MismatchSpec\n"
+        "class Fixed:\n"
+        "    def solve(self, sample):\n"
+        "        return Reconstruction(np.zeros((32, 32)), MismatchSpec())\n"
+    )
+    words = ("dry-run", "--no-docker", "--no-report", "--algorithm", "fixed.py:Fixed")
+    assert stem4d(*words).code == 1
+    assert stem4d(*words, "--no-smoke").code == 0
+
+
+def test_limits_before_and_use_after(stem4d, call) -> None:
+    Path("limits.toml").write_text("memory_mib = 4321\n")
+    done = stem4d(*call, "--no-docker", "--no-report", "--limits", "limits.toml")
+    assert done.code == 0, done.err
+    before, _, _ = done.err.partition("smoke:")
+    assert "4321 MiB memory" in before
+    used = {line[:24].strip(): line.split()[-3:] for line in done.out.splitlines()}
+    limit, peak, percent = map(float, used["peak memory [MiB]"])
+    assert limit == 4321
+    assert percent == pytest.approx(100 * peak / limit, abs=0.51)
+    assert "forecast: about" in done.err
+
+
+def test_the_command_by_hand_is_the_sandbox_own(stem4d, call) -> None:
+    Path("limits.toml").write_text("memory_mib = 4321\n")
+    done = stem4d(*call, "--image", "mine", "--limits", "limits.toml", "--print-command")
+    assert done.code == 0, done.err
+    words = shlex.split(done.out)
+    job = Job(
+        "mine",
+        Path("dry-run/challenge.h5"),
+        Path("dry-run/by-hand"),
+        ResourceLimits(memory_mib=4321),
+        FAST,
+    )
+    assert words == ["docker", "run", "--rm", *docker_arguments(options_of(job, runtime=""))]
+    assert Path("dry-run/challenge.h5").is_file()
+    assert Path("dry-run/by-hand").stat().st_mode & 0o777 == 0o777
+
+
+def test_a_file_of_this_machine_is_not_looked_for_in_the_image(stem4d, call, monkeypatch) -> None:
+    monkeypatch.setattr(backend, "image_or_reason", lambda _: None)
+    done = stem4d("dry-run", "--no-report", "--algorithm", "no/such.py:Method")
+    assert done.code == 2
+    assert "in no image" in done.err
+
+
+def test_the_submission_in_this_folder_is_run(stem4d, call) -> None:
+    make_submission(Path("new"), "joint")
+    shutil.copytree("data", "new/data")
+    with contextlib.chdir("new"):
+        done = stem4d("dry-run", "--no-docker", "--no-report", "--json")
+    assert done.code == 0, done.err
+    assert done.json()["algorithm"] == "my_method.py:MyMethod"

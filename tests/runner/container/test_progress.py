@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,21 @@ def test_time_left_is_the_mean_of_what_was_solved(clock: Clock, tmp_path: Path) 
     assert "kept from an earlier run" in stream.getvalue()
 
 
+@pytest.mark.parametrize(("limit_s", "told"), [(100.0, "of 100 s"), (30.0, "MORE than the limit")])
+def test_the_first_sample_gives_a_forecast_of_the_run(
+    clock: Clock, tmp_path: Path, limit_s: float, told: str
+) -> None:
+    stream = io.StringIO()
+    progress = Progress(4, tmp_path / "progress.jsonl", stream, limit_s=limit_s, run_began=95.0)
+    for name in ("sample_00", "sample_01"):
+        progress.begin(name)
+        clock.now += 10
+        progress.finish()
+    assert stream.getvalue().count("forecast") == 1, "told once, after the first"
+    assert "forecast: about 45 s for all 4 samples" in stream.getvalue()
+    assert told in stream.getvalue()
+
+
 def test_a_sample_left_out_is_told_and_costs_no_time(clock: Clock, tmp_path: Path) -> None:
     stream = io.StringIO()
     progress = Progress(3, tmp_path / "progress.jsonl", stream)
@@ -80,7 +96,11 @@ def test_a_log_is_not_flooded(clock: Clock, tmp_path: Path, terminal: bool) -> N
         clock.now += 0.1
         progress.update(step / 1000)
     told = stream.getvalue().count("%")
-    assert told == pytest.approx(100 / (module.REDRAW_S if terminal else LOG_S), abs=3, rel=0.25)
+    if terminal:
+        assert told == pytest.approx(100 / module.REDRAW_S, abs=3, rel=0.25)
+    else:  # every 2 s for 20 s, then ever more rarely
+        thinning = math.log(100 / 20) / math.log(1 + module.LOG_FRACTION)
+        assert told == pytest.approx(20 / LOG_S + thinning, abs=4)
     assert ("\r" in stream.getvalue()) == terminal
 
 
