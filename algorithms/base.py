@@ -256,16 +256,20 @@ class Composed:
     def solve(self, sample: Sample) -> Reconstruction:
         """Calibrate, then reconstruct; the diagnostics of both are kept apart."""
         first, second = (_share(sample, part) for part in (0, 1))
+        began = time.monotonic()
         calibration = self.calibrator.estimate(first)
+        calibrated = time.monotonic()
         begun = replace(second, phase=calibration.phase)
         image = self.reconstructor.reconstruct(begun, calibration.spec)
+        done = time.monotonic()
         diagnostics = {
             "calibration": {
                 "spec": calibration.spec.values(),
                 "standard_errors": dict(calibration.standard_errors),
+                "seconds": round(calibrated - began, 4),
                 **calibration.diagnostics,
             },
-            "reconstruction": dict(image.diagnostics),
+            "reconstruction": {"seconds": round(done - calibrated, 4), **image.diagnostics},
         }
         return Reconstruction(image.x_hat, image.spec or calibration.spec, diagnostics)
 

@@ -21,6 +21,7 @@ from algorithms.prior import (
     TotalVariation,
     believe_contradictions,
 )
+from algorithms.trace import Trace
 from physics.curvature import Curvature
 from physics.gauge import Gauge
 from physics.noise import LikelihoodName
@@ -31,6 +32,9 @@ HELD_OUT = 16
 
 TRIAL_STEPS = 8
 """Steps under each strength of a prior that is tried."""
+
+LIKELIHOOD, WITH_PRIOR = "likelihood", "likelihood and prior"
+"""What is minimised, before a prior is adopted and after."""
 
 
 class PhaseFit:
@@ -43,6 +47,7 @@ class PhaseFit:
         spec: the detector at which the curvature is first measured.
         likelihood: which one.
         usable: (Ky, Kx), False for broken pixels; None: they are looked for.
+        trace: gets the loss of every step; None: one whose clock begins here.
     """
 
     def __init__(
@@ -52,7 +57,9 @@ class PhaseFit:
         likelihood: LikelihoodName = LikelihoodName.POISSON,
         *,
         usable: NDArray[np.bool_] | None = None,
+        trace: Trace | None = None,
     ) -> None:
+        self.trace = trace or Trace()
         if usable is None:
             usable = PixelStatistics.of(sample.y).usable(sample.operator.attrs.gain)
         self.objective = Objective(sample, likelihood, usable=usable)
@@ -88,6 +95,8 @@ class PhaseFit:
             if self._sample.seconds_left <= 0:
                 break
             losses.append(self._descent.step(lambda phi: self._loss(phi, spec)))
+            if self._chosen is None:  # a trial on a part of the patterns has another objective
+                self.trace.add(losses[-1], LIKELIHOOD if self._prior is None else WITH_PRIOR)
         self._descent.phi = self._gauge.project(self._descent.phi)
         return losses
 

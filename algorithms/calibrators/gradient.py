@@ -23,6 +23,7 @@ from algorithms.calibrators.pacbed import fit_disk
 from algorithms.objective import SpecInformation
 from algorithms.phase_fit import PhaseFit
 from algorithms.pixels import PixelStatistics
+from algorithms.trace import KEY, Trace
 from physics.bounds import cramer_rao
 from schemas.spec import MismatchSpec
 
@@ -65,11 +66,12 @@ class Gradient:
 
     def estimate(self, sample: Sample) -> Calibration:
         """The mismatch within the ranges; with standard errors, unless the time is over."""
+        trace = Trace()
         statistics = PixelStatistics.of(sample.y)
         usable = statistics.usable(sample.operator.attrs.gain)
         start, _ = fit_disk(statistics.mean, sample, usable)
         spec = start.clipped(sample.ranges)
-        fit = PhaseFit(sample, spec, usable=usable)
+        fit = PhaseFit(sample, spec, usable=usable, trace=trace)
         path = [spec.vector()]
         total = self.rounds + self.prior_rounds
         fit.run(spec, self.start_iterations - self.phase_iterations)
@@ -88,6 +90,7 @@ class Gradient:
             "start": start.values(),
             "path": [list(vector) for vector in path],
             "broken_pixels": int((~usable).sum()),
+            KEY: trace.record(),
         }
         phase = fit.likeliest.cpu().numpy()
         if sample.seconds_left <= 0:

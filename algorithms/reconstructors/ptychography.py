@@ -20,6 +20,7 @@ from typing import Any
 from algorithms.base import Reconstruction, Sample
 from algorithms.phase_fit import PhaseFit
 from algorithms.prior import pin_background
+from algorithms.trace import KEY
 from physics.noise import LikelihoodName
 from schemas.spec import MismatchSpec
 
@@ -86,9 +87,8 @@ class Ptychography:
         x = pin_background(
             fit.image() / sample.operator.attrs.phase_scale_rad, fit.curvature.window
         )
-        return Reconstruction(
-            x.cpu().numpy(), diagnostics=diagnostics | {"iterations": len(losses)}
-        )
+        told = {"iterations": len(losses), KEY: fit.trace.record()}
+        return Reconstruction(x.cpu().numpy(), diagnostics=diagnostics | told)
 
     def _run(
         self,

@@ -25,6 +25,7 @@ COMMANDS = {
     "pack": "runner.cli.pack:pack",
     "score": "runner.cli.score:score",
     "evaluate": "runner.cli.evaluate:evaluate",
+    "report": "runner.cli.report:report",
     "scenarios": "runner.cli.scenarios:scenarios",
     "analyse": "runner.cli.analyse:analyse",
     "bounds": "runner.cli.bounds:bounds",
@@ -43,6 +44,7 @@ COMMANDS = {
 
 EXTRA_OF_PACKAGE = {
     "docker": "host",
+    "jinja2": "host",
     "matplotlib": "host",
     "rich": "host",
     "emdfile": "formats",

@@ -36,7 +36,7 @@ SCENARIOS = ("I", "II", "III")
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("dry-run"),
     show_default=True,
-    help="Folder for result.h5, score.json, scenarios.json and report.png.",
+    help="Folder for result.h5, score.json, report.html and what else the run leaves.",
 )
 @click.option(
     "--scenes",
@@ -62,7 +62,7 @@ SCENARIOS = ("I", "II", "III")
 @click.option("--no-docker", is_flag=True, help="Run in this process, without a container.")
 @click.option("--no-smoke", is_flag=True, help="Do not try one small sample of another size first.")
 @click.option("--print-command", is_flag=True, help="Print the `docker run` line, and run nothing.")
-@click.option("--no-report", is_flag=True, help="Skip scenarios I and II and the picture.")
+@click.option("--no-report", is_flag=True, help="Skip scenarios I and II, picture and page.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, a ScoreCard.")
 def dry_run(
     *,
@@ -97,7 +97,7 @@ def dry_run(
     limits = load_limits(limits_file)
     if algorithm is None and image is None:
         algorithm, image = _own(no_docker=no_docker)
-    plan = Plan(algorithm, data, out, scenes, seed, smoke=not no_smoke)
+    plan = Plan(algorithm, data, out, scenes, seed, smoke=not no_smoke, limits=limits)
     if print_command:
         click.echo(by_hand(plan, image or DEFAULT_IMAGE, limits, note))
         return int(ExitCode.DONE)
@@ -111,7 +111,7 @@ def dry_run(
         made = report(plan, judged, backend, note)
         if not as_json:
             print_tables(_scenario_table(made.gallery))
-        note(f"picture {made.picture}")
+        note(f"picture {made.picture}, report {made.page}")
     return int(ContractError(findings).exit_code if findings else ExitCode.DONE)
 
 

@@ -109,7 +109,7 @@ def bounds(challenge: Path, truth: Path | None, names: tuple[str, ...], say: Say
                 )
         environment.prepare(SEED)
         samples = [file.sample(name) for name in names or file.names]
-        found = tuple(_bounds(sample, _point(sample, say), say) for sample in samples)
+        found = tuple(bounds_at(sample, _point(sample, say), say) for sample in samples)
     guessed = any(entry.point == "estimate" for entry in found)
     return BoundsReport(
         file=str(challenge),
@@ -138,8 +138,12 @@ def _point(source: ChallengeSample, say: Say) -> Point:
     return Point("estimate", answer.x_hat, answer.spec)
 
 
-def _bounds(source: ChallengeSample, point: Point, say: Say) -> SampleBounds:
-    """The bounds of one sample at a point."""
+def bounds_at(source: ChallengeSample, point: Point, say: Say) -> SampleBounds:
+    """The bounds of one sample at a point.
+
+    Raises:
+        ContractError: the patterns are zero everywhere.
+    """
     say(f"{source.name}: bounds at the {point.kind}")
     attrs = source.operator.attrs
     forward = ForwardOperator(source.operator, device=environment.device())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.files.hdf5 import atomic_path, make_folder, output_error
@@ -12,6 +12,15 @@ from runner.files.result import PROGRESS_NAME, RESULT_NAME, ResultFile
 from runner.harness.options import Job, docker_command
 from runner.pipeline.backend import Backend, Used
 from runner.pipeline.picture import scene_panels
+from runner.pipeline.report import (
+    CARD_NAME,
+    GALLERY_NAME,
+    PAGE_NAME,
+    VIEW_NAME,
+    ReportPlan,
+    make_report,
+)
+from runner.pipeline.run_record import RECORD_NAME, SCENARIO_NAMES, RunRecord
 from runner.pipeline.scenarios import Say, ScenarioRun, gallery, run_uncorrected
 from runner.pipeline.smoke import no_result, smoke
 from runner.report.figure import save_figure
@@ -28,12 +37,19 @@ from schemas.limits import ResourceLimits
 from schemas.result import MAX_RESULT_BYTES
 from schemas.score import ScoreCard
 
-VIEW_NAME = "challenge.h5"
-CARD_NAME = "score.json"
-GALLERY_NAME = "scenarios.json"
 PICTURE_NAME = "report.png"
 BY_HAND_NAME = "by-hand"
-OWN_FILES = (VIEW_NAME, RESULT_NAME, PROGRESS_NAME, CARD_NAME, GALLERY_NAME, PICTURE_NAME)
+OWN_FILES = (
+    VIEW_NAME,
+    RESULT_NAME,
+    PROGRESS_NAME,
+    CARD_NAME,
+    RECORD_NAME,
+    GALLERY_NAME,
+    *SCENARIO_NAMES.values(),
+    PICTURE_NAME,
+    PAGE_NAME,
+)
 """What a dry run leaves in its folder, and removes from an earlier one before it begins."""
 
 LEAST_FREE_BYTES = 2 * MAX_RESULT_BYTES
@@ -54,6 +70,7 @@ class Plan:
         scenes: number of scenes of the public tier.
         seed: seed of the tier and of the algorithm.
         smoke: whether one small sample is tried first.
+        limits: what the backend lets a run use, for the record.
     """
 
     algorithm: str | None
@@ -62,6 +79,7 @@ class Plan:
     scenes: int = DEFAULT_SCENES
     seed: int = DEFAULT_SEED
     smoke: bool = True
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
 
 
 @dataclass(frozen=True)
@@ -88,10 +106,12 @@ class Report:
     Attributes:
         gallery: PSNR and SSIM in each scenario.
         picture: the figure's file.
+        page: the report page.
     """
 
     gallery: Gallery
     picture: Path
+    page: Path
 
 
 def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
@@ -128,6 +148,7 @@ def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
         }
     )
     _write(plan.out / CARD_NAME, card)
+    _write(plan.out / RECORD_NAME, RunRecord.of(plan.out, files.truth, plan.limits))
     return Judged(card, result, TierFiles(view, files.truth), run.used(result.run_info))
 
 
@@ -145,19 +166,29 @@ def by_hand(plan: Plan, image: str, limits: ResourceLimits, say: Say) -> str:
 
 
 def report(plan: Plan, judged: Judged, backend: Backend, say: Say) -> Report:
-    """Run scenarios I and II, and draw them beside III; writes `scenarios.json`, `report.png`."""
+    """Run scenarios I and II, draw them beside III, and make the page.
+
+    Writes `scenarios.json` and the scenarios' answers, `report.png`, `report.html`, `figures/`.
+    """
     card, files = judged.card, judged.files
     with tempfile.TemporaryDirectory(dir=plan.out, prefix=".scenarios-") as folder:
         uncorrected = run_uncorrected(
             files, Path(folder), backend, algorithm=card.algorithm, seed=plan.seed, say=say
         )
+        for run in uncorrected:
+            if run.answers:
+                shutil.copy(
+                    Path(folder, run.name, RESULT_NAME), plan.out / SCENARIO_NAMES[run.name]
+                )
     scenarios = [*uncorrected, ScenarioRun("III", judged.result.samples)]
     found = gallery(files.truth, card.algorithm, scenarios)
     _write(plan.out / GALLERY_NAME, found)
     picture = plan.out / PICTURE_NAME
     title = f"{card.algorithm}, {card.tier} tier, {card.track} track: score {card.score:.3f}"
     save_figure(picture, scene_panels(files.truth, scenarios, found), title=title)
-    return Report(found, picture)
+    say("report page")
+    page = make_report(ReportPlan(plan.out, truth=files.truth), say)
+    return Report(found, picture, page)
 
 
 def public_tier(plan: Plan, say: Say) -> TierFiles:
