@@ -5,6 +5,7 @@ Drawn once: on the page as inline SVG whose colours follow its theme, beside it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
@@ -33,6 +34,26 @@ SYMBOLS = {
 }
 """Symbol, unit and name of each mismatch parameter."""
 
+TRUTH_MARK: dict[str, Any] = {
+    "marker": "D",
+    "color": GREEN,
+    "markersize": 9,
+    "fillstyle": "none",
+    "linestyle": "",
+    "label": "truth",
+}
+ESTIMATE_MARK: dict[str, Any] = {
+    "marker": "o",
+    "color": ORANGE,
+    "markersize": 5,
+    "linestyle": "",
+    "label": "estimate",
+}
+BESIDE: dict[str, Any] = {"rotation": 0, "ha": "right", "va": "center"}
+
+SMALLEST_SHARE = 1e-6
+"""Half width of an enlarged axis at least, as a share of the range."""
+
 ZOOM_SIGMA = 6.0
 """Half width of a parameter's enlarged axis, in standard deviations of the bound, at least."""
 
@@ -60,6 +81,9 @@ STYLE: dict[Any, Any] = {
     "savefig.facecolor": "none",
 }
 
+MARGINS: dict[str, Any] = {"left": 0.14, "right": 0.975, "top": 0.93, "bottom": 0.15}
+"""Room around the axes; set by hand, for matplotlib's own search takes as long as the drawing."""
+
 P = ParamSpec("P")
 
 
@@ -77,7 +101,8 @@ def _figure(
 
     def made(*arguments: P.args, **named: P.kwargs) -> Figure:
         with style():
-            figure = Figure(figsize=(WIDTH_INCH, HEIGHT_INCH), layout="constrained")
+            figure = Figure(figsize=(WIDTH_INCH, HEIGHT_INCH))
+            figure.subplots_adjust(**MARGINS)
             draw(figure, *arguments, **named)
         return figure
 
@@ -133,6 +158,7 @@ def power_figure(figure: Figure, sample: SampleView, answer: Answer) -> None:
 @_figure
 def convergence_figure(figure: Figure, answer: Answer) -> None:
     """Objective above the lowest value of its own stage, against seconds, on a log axis."""
+    figure.subplots_adjust(bottom=0.3)
     axes = figure.add_subplot()
     looks = cycle(((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":")))
     for stage in answer.trace:
@@ -151,91 +177,81 @@ def convergence_figure(figure: Figure, answer: Answer) -> None:
     axes.set_xlim(left=0)
     axes.set_xlabel("time since the sample was begun [s]")
     axes.set_ylabel("objective − lowest of its stage")
-    axes.legend(loc="best")
+    figure.legend(loc="lower center", ncols=2)
 
 
 @_figure
-def parameter_figure(figure: Figure, sample: SampleView, answer: Answer) -> None:
-    """The three parameters: left within their ranges, right enlarged to the error's own size."""
-    figure.set_size_inches(WIDTH_INCH * 1.5, HEIGHT_INCH * 1.05)
-    grid = figure.subplots(len(PARAMETERS), 2, width_ratios=(1.2, 1.0))
-    for (whole, near), name in zip(grid, PARAMETERS, strict=True):
-        if name not in sample.ranges.names:
-            whole.set_axis_off()
-            near.set_axis_off()
-            continue
-        _whole_range(whole, sample, answer, name)
-        _enlarged(near, sample, answer, name)
-    grid[0, 0].set_title("within the published range", fontsize=9, color=INK)
-    grid[0, 1].set_title("enlarged, as difference", fontsize=9, color=INK)
-    handles, labels = grid[0, 1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+def range_figure(figure: Figure, sample: SampleView, answer: Answer) -> None:
+    """The parameters within their published ranges."""
+    for axes, name in _rows(figure, sample):
+        limits = sample.ranges[name]
+        symbol, unit, _ = SYMBOLS[name]
+        axes.axvspan(limits.min, limits.max, color=BLUE, alpha=0.13, linewidth=0, label="range")
+        axes.axvline(0.0, color=MUTED, linewidth=1.0, linestyle=":", label="nominal")
+        if sample.true_spec is not None:
+            axes.plot(sample.true_spec.values()[name], 0.0, **TRUTH_MARK)
+        axes.plot(answer.spec.values()[name], 0.0, **ESTIMATE_MARK)
+        low, high = min(limits.min, 0.0), max(limits.max, 0.0)
+        margin = 0.04 * (high - low)
+        axes.set_xlim(low - margin, high + margin)
+        axes.set_ylabel(f"{symbol}\n[{unit}]" if unit else symbol, **BESIDE)
+    _common_legend(figure)
 
 
-def _whole_range(axes: Axes, sample: SampleView, answer: Answer, name: str) -> None:
-    limits, value = sample.ranges[name], answer.spec.values()[name]
-    symbol, unit, _ = SYMBOLS[name]
-    margin = 0.04 * (limits.max - limits.min)
-    axes.axvspan(limits.min, limits.max, color=BLUE, alpha=0.13, linewidth=0)
-    axes.axvline(0.0, color=MUTED, linewidth=1.0, linestyle=":")
-    if sample.true_spec is not None:
-        axes.plot(
-            sample.true_spec.values()[name], 0.0, "D", color=GREEN, markersize=9, fillstyle="none"
+@_figure
+def error_figure(figure: Figure, sample: SampleView, answer: Answer) -> None:
+    """Estimate less truth, with the stated error and the bound; without truth, about itself."""
+    for axes, name in _rows(figure, sample):
+        symbol, unit, _ = SYMBOLS[name]
+        zero = answer.spec if sample.true_spec is None else sample.true_spec
+        difference = answer.spec.values()[name] - zero.values()[name]
+        error = answer.standard_errors.get(name)
+        bound = None if answer.bound is None else answer.bound.sigma[name]
+        half = max(
+            ZOOM_SIGMA * (bound or 0.0),
+            1.3 * (abs(difference) + (error or 0.0)),
+            SMALLEST_SHARE * (sample.ranges[name].max - sample.ranges[name].min),
         )
-    axes.plot(value, 0.0, "o", color=ORANGE, markersize=5)
-    low, high = min(limits.min, 0.0), max(limits.max, 0.0)
-    axes.set_xlim(low - margin, high + margin)
-    _one_row(axes)
-    axes.set_ylabel(f"{symbol}{f' [{unit}]' if unit else ''}", rotation=0, ha="right", va="center")
-
-
-def _enlarged(axes: Axes, sample: SampleView, answer: Answer, name: str) -> None:
-    """Estimate less truth; without truth, the error bar about the estimate."""
-    _, unit, _ = SYMBOLS[name]
-    zero = answer.spec if sample.true_spec is None else sample.true_spec
-    difference = answer.spec.values()[name] - zero.values()[name]
-    error = answer.standard_errors.get(name)
-    bound = None if answer.bound is None else answer.bound.sigma[name]
-    if bound is not None:
-        axes.axvspan(
-            -bound, bound, color=GREEN, alpha=0.22, linewidth=0, label="± Cramér–Rao bound"
+        power = 3 * math.floor(math.log10(half) / 3)
+        scale = 10.0**power
+        if bound is not None:
+            ends = -bound / scale, bound / scale
+            axes.axvspan(*ends, color=GREEN, alpha=0.22, linewidth=0, label="± bound")
+        if sample.true_spec is not None:
+            axes.plot(0.0, 0.0, **TRUTH_MARK)
+        axes.errorbar(
+            difference / scale,
+            0.0,
+            xerr=None if error is None else error / scale,
+            capsize=4,
+            **ESTIMATE_MARK,
         )
-    if sample.true_spec is not None:
-        axes.plot(
-            0.0, 0.0, "D", color=GREEN, markersize=9, fillstyle="none", label="truth", linestyle=""
-        )
-    axes.errorbar(
-        difference,
-        0.0,
-        xerr=error,
-        fmt="o",
-        color=ORANGE,
-        markersize=5,
-        capsize=4,
-        label="estimate ± its own σ",
-    )
-    half = max(
-        ZOOM_SIGMA * (bound or 0.0),
-        1.3 * (abs(difference) + (error or 0.0)),
-        _smallest(sample, name),
-    )
-    axes.set_xlim(-half, half)
-    axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 3), useMathText=False)
-    _one_row(axes)
-    axes.set_ylabel(unit, rotation=0, ha="right", va="center")
+        axes.set_xlim(-half / scale, half / scale)
+        units = " ".join(filter(None, ("" if power == 0 else _power_of_ten(power), unit)))
+        axes.set_ylabel(f"{symbol}\n[{units}]" if units else symbol, **BESIDE)
+    _common_legend(figure)
 
 
-def _smallest(sample: SampleView, name: str) -> float:
-    """A half width where neither error nor bound is known: a hundredth of the range."""
-    limits = sample.ranges[name]
-    return 1e-6 * (limits.max - limits.min)
+def _rows(figure: Figure, sample: SampleView) -> Iterator[tuple[Axes, str]]:
+    """An axis for each parameter that has a range."""
+    names = [name for name in PARAMETERS if name in sample.ranges.names]
+    figure.subplots_adjust(bottom=0.2, top=0.98, hspace=0.75)
+    for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
+        yield axes, name
+        axes.set_ylim(-1, 1)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
 
 
-def _one_row(axes: Axes) -> None:
-    axes.set_ylim(-1, 1)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+def _common_legend(figure: Figure) -> None:
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=4)
+
+
+def _power_of_ten(power: int) -> str:
+    digits = str(abs(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{'⁻' if power < 0 else ''}{digits}"
 
 
 def _aperture(axes: Axes, sample: SampleView) -> None:

@@ -57,7 +57,8 @@ def _of_sample(sample: SampleView) -> Iterator[tuple[str, Figure]]:
     yield "patterns", pictures.pattern_figure(sample, answer, look)
     yield "spectrum", pictures.spectrum_figure(sample, answer)
     yield "power", curves.power_figure(sample, answer)
-    yield "parameters", curves.parameter_figure(sample, answer)
+    yield "ranges", curves.range_figure(sample, answer)
+    yield "errors", curves.error_figure(sample, answer)
     if answer.correlation is not None:
         yield "correlation", curves.correlation_figure(sample, answer)
     if answer.trace:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from runner.files.hdf5 import atomic_path, output_error
 from runner.report.page import curves
@@ -93,10 +94,15 @@ def _figures(index: int, data: PageData) -> dict[str, Markup]:
         "power": inline(
             "power", curves.power_figure(sample, answer), "Power against spatial frequency"
         ),
-        "parameters": inline(
-            "parameters",
-            curves.parameter_figure(sample, answer),
-            "The three detector parameters; the table beside it has the numbers",
+        "ranges": inline(
+            "ranges",
+            curves.range_figure(sample, answer),
+            "The detector parameters within their ranges; the table below has the numbers",
+        ),
+        "errors": inline(
+            "errors",
+            curves.error_figure(sample, answer),
+            "Errors of the detector parameters; the table below has the numbers",
         ),
     }
     if answer.correlation is not None:
@@ -114,13 +120,20 @@ def _figures(index: int, data: PageData) -> dict[str, Markup]:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("runner.report.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may go on in the next line after a plus, a slash or a colon."""
+    return Markup(re.sub(r"([+/:])", r"\1<wbr>", str(escape(text))))  # noqa: S704 - escaped
 
 
 @cache

@@ -3,7 +3,9 @@
 const KINDS = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array };
 
 async function inflate(text) {
-  const raw = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const letters = atob(text);
+  const raw = new Uint8Array(letters.length);
+  for (let i = 0; i < raw.length; i++) raw[i] = letters.charCodeAt(i);
   const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).arrayBuffer();
 }
@@ -17,6 +19,8 @@ async function decode(packed) {
 
 /** All values of a packed array, as Float32Array. */
 async function values(packed) {
-  const array = await decode(packed);
-  return Float32Array.from(array.codes, (_, i) => array.at(i));
+  const { codes, at } = await decode(packed);
+  const found = new Float32Array(codes.length);
+  for (let i = 0; i < found.length; i++) found[i] = at(i);
+  return found;
 }

@@ -45,7 +45,8 @@ function picker(root, sample, held, maps) {
   function draw() {
     const [y, x] = placeOf(at.row, at.col);
     const start = (at.row * cols + at.col) * n * n;
-    const measured = Float32Array.from({ length: n * n }, (_, k) => held.counts.at(start + k));
+    const measured = new Float32Array(n * n);
+    for (let k = 0; k < n * n; k++) measured[k] = held.counts.at(start + k);
     const electrons = measured.map((value) => value / sample.gain);
     paint(find("measured"), electrons, [n, n], maps.pattern, [0, held.brightest], 0.5);
     const told = [
@@ -113,5 +114,8 @@ function picker(root, sample, held, maps) {
   onArrows(root.querySelector("[tabindex]"), (dr, dc) => move(at.row + dr, at.col + dc));
   choice?.addEventListener("change", draw);
   draw();
-  return { modelAt: (name, row, col) => forwardModel(sample, sample.specs[name])(held.x, held.probe, ...placeOf(row, col)) };
+  return {
+    modelAt: (name, row, col) =>
+      forwardModel(sample, sample.specs[name])(held.x, held.probe, ...placeOf(row, col)),
+  };
 }
