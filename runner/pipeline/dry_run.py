@@ -14,6 +14,7 @@ from runner.pipeline.backend import Backend, Used
 from runner.pipeline.picture import scene_panels
 from runner.pipeline.report import (
     CARD_NAME,
+    FIGURES_NAME,
     GALLERY_NAME,
     PAGE_NAME,
     VIEW_NAME,
@@ -24,6 +25,7 @@ from runner.pipeline.run_record import RECORD_NAME, SCENARIO_NAMES, RunRecord
 from runner.pipeline.scenarios import Say, ScenarioRun, gallery, run_uncorrected
 from runner.pipeline.smoke import no_result, smoke
 from runner.report.figure import save_figure
+from runner.report.page.figures import remove_figures
 from runner.scoring.leaderboard import Gallery
 from runner.scoring.score import score_result
 from runner.scoring.validate import validate_result
@@ -217,6 +219,7 @@ def _make_room(out: Path) -> None:
             (out / name).unlink(missing_ok=True)
         except OSError as error:
             raise output_error(out / name, error) from error
+    remove_figures(out / FIGURES_NAME)
     free = shutil.disk_usage(out).free
     if free < LEAST_FREE_BYTES:
         raise refuse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +24,25 @@ SETTINGS = {
 """Columns of the gallery."""
 
 
+OWN = re.compile(r"(gallery|sample_\d{2,4}-[a-z]+)\.(png|svg)")
+"""Names of the figures' files."""
+
+
+def remove_figures(folder: Path) -> None:
+    """Remove the figures of an earlier run; files of other names are left alone."""
+    for path in folder.glob("*"):
+        if OWN.fullmatch(path.name):
+            path.unlink()
+
+
 def save_figures(folder: Path, data: PageData) -> None:
-    """Write every figure twice, NAME.png and NAME.svg; files of other names are left alone.
+    """Write every figure twice, NAME.png and NAME.svg, in place of those of an earlier run.
 
     Raises:
         ContractError: the folder cannot be written to.
     """
     make_folder(folder)
+    remove_figures(folder)
     for name, figure in figures(data):
         try:
             (folder / f"{name}.svg").write_text(svg_text(figure, salt=name), encoding="utf-8")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.browser import browser_path, launched
 from physics.operator import ForwardOperator
 from runner.pipeline.report import ReportPlan, gather
 from runner.report.page.page import render
 from runner.report.page.pictures import normalised_residual
 from runner.report.page.records import PageData
 from tests.conftest import IN_CI
-from tests.helpers.browser import browser_path, launched
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
