@@ -29,7 +29,13 @@ from runner.report.page.records import (
     ScanPatterns,
     TraceStage,
 )
-from runner.scoring.fourier import power_spectrum, radial_power, ring_correlation
+from runner.scoring.fourier import (
+    Curve,
+    power_spectrum,
+    radial_power,
+    ring_correlation,
+    where_filled,
+)
 from schemas.base import printable
 from schemas.score import SampleScore
 from schemas.spec import PARAMETERS, MismatchSpec
@@ -128,12 +134,17 @@ def _answer(source: ChallengeSample, found: SampleResult, asked: Asked, say: Say
         misfit=misfit(source, found.x_hat, spec),
         power=power_spectrum(found.x_hat, **shape),
         radial=radial_power(found.x_hat, attrs.sampling_A, **shape),
-        correlation=None
-        if x_true is None
-        else ring_correlation(found.x_hat, x_true, attrs.sampling_A, **shape),
+        correlation=None if x_true is None else _correlation(source, found.x_hat, x_true),
         trace=trace_stages(found.diagnostics),
         bound=bound,
     )
+
+
+def _correlation(source: ChallengeSample, x_hat: Image, x_true: Image) -> Curve:
+    """With the truth, in the rings in which that holds something."""
+    attrs = source.operator.attrs
+    curve = ring_correlation(x_hat, x_true, attrs.sampling_A, periodic=attrs.periodic)
+    return where_filled(curve, radial_power(x_true, attrs.sampling_A, periodic=attrs.periodic))
 
 
 def misfit(source: ChallengeSample, x: Image, spec: MismatchSpec) -> NDArray[np.float64]:

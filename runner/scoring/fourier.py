@@ -25,9 +25,14 @@ J. Mol. Biol. 333, 721 (2003)).
 """
 
 
+EMPTY_SHARE = 1e-8
+"""Power of a ring, as a share of the strongest one's, below which it holds nothing but rounding:
+between the spots of a perfect crystal."""
+
+
 @dataclass(frozen=True)
 class Curve:
-    """A value for each ring.
+    """A value for each ring; NaN where there is none.
 
     Attributes:
         frequency: (R,) centre of the rings [A^-1], the first above 0.
@@ -71,20 +76,33 @@ def ring_correlation(one: Image, other: Image, sampling_A: float, *, periodic: b
     return Curve(rings.frequency, np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0))
 
 
+def where_filled(curve: Curve, power: Curve) -> Curve:
+    """The curve where the truth holds something: there is nothing to resolve in an empty ring.
+
+    Args:
+        curve: of any quantity.
+        power: of the truth, over the same rings.
+    """
+    filled = power.value > EMPTY_SHARE * power.value.max(initial=0.0)
+    return Curve(curve.frequency, np.where(filled, curve.value, np.nan))
+
+
 def resolution_A(curve: Curve, threshold: float = FRC_THRESHOLD) -> float | None:
     """1 / frequency at which the correlation first falls below the threshold [A].
 
-    Interpolated between rings; None where it never falls: every frequency up to Nyquist's is
-    resolved.
+    Interpolated between rings that have a value; None where it never falls: every frequency up to
+    Nyquist's is resolved.
     """
-    below = np.flatnonzero(curve.value < threshold)
+    there = np.isfinite(curve.value)
+    frequency, value = curve.frequency[there], curve.value[there]
+    below = np.flatnonzero(value < threshold)
     if not below.size:
         return None
     last = int(below[0])
     if last == 0:
-        return float(1.0 / curve.frequency[0])
-    f0, f1 = curve.frequency[last - 1 : last + 1]
-    v0, v1 = curve.value[last - 1 : last + 1]
+        return float(1.0 / frequency[0])
+    f0, f1 = frequency[last - 1 : last + 1]
+    v0, v1 = value[last - 1 : last + 1]
     return float(1.0 / (f0 + (f1 - f0) * (v0 - threshold) / (v0 - v1)))
 
 

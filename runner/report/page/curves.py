@@ -116,7 +116,7 @@ def correlation_figure(figure: Figure, sample: SampleView, answer: Answer) -> No
     assert answer.correlation is not None
     axes = figure.add_subplot()
     curve = answer.correlation
-    axes.plot(curve.frequency, curve.value, color=BLUE, label="with the truth")
+    axes.plot(curve.frequency, curve.value, color=BLUE, marker=".", label="with the truth")
     axes.axhline(
         FRC_THRESHOLD,
         color=ORANGE,
@@ -128,7 +128,8 @@ def correlation_figure(figure: Figure, sample: SampleView, answer: Answer) -> No
     if resolved is not None:
         axes.plot(1 / resolved, FRC_THRESHOLD, "o", color=ORANGE, markersize=5)
     _aperture(axes, sample)
-    axes.set_ylim(min(-0.05, 1.05 * float(curve.value.min())), 1.05)
+    lowest = float(np.nanmin(curve.value, initial=0.0))
+    axes.set_ylim(min(-0.05, 1.05 * lowest), 1.05)
     axes.set_ylabel("Fourier ring correlation")
     _frequency_axis(axes, sample)
     axes.legend(loc="best")

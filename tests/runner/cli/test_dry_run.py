@@ -38,8 +38,13 @@ def test_from_data_to_score_and_picture(stem4d, call) -> None:
     assert {path.name for path in Path("dry-run").iterdir()} == {
         "challenge.h5",
         "progress.jsonl",
+        "figures",
+        "report.html",
         "report.png",
         "result.h5",
+        "run.json",
+        "scenario-I.h5",
+        "scenario-II.h5",
         "scenarios.json",
         "score.json",
     }
@@ -61,6 +66,8 @@ def test_tables_for_people(stem4d, call) -> None:
     plain = stem4d(*call, "--no-docker", "--no-report")
     assert "CPU_baseline" not in plain.out
     assert not Path("dry-run/report.png").exists(), "a picture of an earlier run"
+    assert not Path("dry-run/report.html").exists(), "a page of an earlier run"
+    assert not list(Path("dry-run/figures").iterdir()), "figures of an earlier run"
 
 
 def test_two_runs_give_the_same_answer(stem4d, call) -> None:

@@ -13,6 +13,7 @@ from runner.scoring.fourier import (
     radial_power,
     resolution_A,
     ring_correlation,
+    where_filled,
 )
 
 SAMPLING = 0.2
@@ -86,6 +87,17 @@ def test_the_crossing_is_interpolated() -> None:
     assert resolution_A(Curve(frequency, np.array([1.0, 0.9, 0.1, 0.8]))) == pytest.approx(1 / 2.5)
     assert resolution_A(Curve(frequency, np.ones(4))) is None
     assert resolution_A(Curve(frequency, np.zeros(4))) == pytest.approx(1.0)
+
+
+def test_empty_rings_are_not_judged() -> None:
+    """A crystal's truth has spots in two rings; noise of the reconstruction between is no loss."""
+    truth = wave(32, 5) + 0.1 * wave(32, 9)
+    found = truth + 1e-3 * noise(4)
+    curve = ring_correlation(found, truth, SAMPLING, periodic=True)
+    assert resolution_A(curve) is not None
+    kept = where_filled(curve, radial_power(truth, SAMPLING, periodic=True))
+    assert np.flatnonzero(np.isfinite(kept.value)).tolist() == [4, 8]
+    assert resolution_A(kept) is None
 
 
 def test_a_ring_with_nothing_agrees_in_nothing() -> None:
