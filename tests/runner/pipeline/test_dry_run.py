@@ -59,7 +59,7 @@ def plan(small_challenge: SmallChallenge, tmp_path: Path) -> Plan:
     data.mkdir()
     for kind in ("challenge", "truth"):
         shutil.copy(small_challenge.path, data / f"electron_diffraction_{kind}_public.h5")
-    return Plan("test+truth", data, tmp_path / "out")
+    return Plan("test+truth", data, tmp_path / "out", smoke=False)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_card_is_that_of_score(plan: Plan, honest: Solve, small_challenge) -
 
 def test_the_image_s_own_choice_is_left_to_it(plan: Plan, honest: Solve) -> None:
     backend = FakeBackend(honest)
-    run_and_judge(Plan(None, plan.data, plan.out), backend, silent)
+    run_and_judge(Plan(None, plan.data, plan.out, smoke=False), backend, silent)
     assert backend.calls == [(None, 0)]
 
 

@@ -25,7 +25,7 @@ def run_folder(small_challenge: SmallChallenge, tmp_path_factory: pytest.TempPat
     data.mkdir()
     for kind in ("challenge", "truth"):
         shutil.copy(small_challenge.path, data / f"electron_diffraction_{kind}_public.h5")
-    plan = Plan("ptychography+gradient", data, folder / "out")
+    plan = Plan("ptychography+gradient", data, folder / "out", smoke=False)
     backend = ProcessBackend(ResourceLimits())
     report(plan, run_and_judge(plan, backend, silent), backend, silent)
     return plan.out
