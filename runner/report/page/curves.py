@@ -151,6 +151,7 @@ def power_figure(figure: Figure, sample: SampleView, answer: Answer) -> None:
         answer.radial.frequency, _positive(answer.radial.value), color=BLUE, label="reconstruction"
     )
     _aperture(axes, sample)
+    axes.minorticks_off()
     axes.set_ylabel("mean of |F x|² / pixels")
     _frequency_axis(axes, sample)
     axes.legend(loc="best")
@@ -175,6 +176,7 @@ def convergence_figure(figure: Figure, answer: Answer) -> None:
             markersize=3.5,
             label=stage.name.replace("$", r"\$"),  # a stranger's name is no formula
         )
+    axes.minorticks_off()
     axes.set_xlim(left=0)
     axes.set_xlabel("time since the sample was begun [s]")
     axes.set_ylabel("objective − lowest of its stage")

@@ -2,7 +2,7 @@
 
 const POWER_SCALE = [-6, 0]; // log10 of power over its peak
 
-async function openSample(section, sample, maps) {
+async function openSample(section, sample, maps, index) {
   const picture = (name) => section.querySelectorAll(`[data-image="${name}"]`);
   const put = (name, data, shape, map, ends, gamma) => {
     for (const canvas of picture(name)) paint(canvas, data, shape, map, ends, gamma);
@@ -11,6 +11,10 @@ async function openSample(section, sample, maps) {
   for (const [name, packed] of Object.entries(sample.images)) {
     images[name] = await values(packed);
     put(name, images[name], sample.shape, maps.object, [0, 1]);
+    const shown = `.gallery [data-sample="${index}"][data-scenario="${name}"]`;
+    for (const canvas of document.querySelectorAll(shown)) {
+      paint(canvas, images[name], sample.shape, maps.object, [0, 1]);
+    }
   }
   const pacbed = await values(sample.pacbed);
   const peak = pacbed.reduce((a, b) => Math.max(a, b), 0);
@@ -55,16 +59,11 @@ async function openPage() {
     paintBar(bar, maps[bar.dataset.bar], Number(bar.dataset.gamma ?? 1));
   }
   themeSwitch(document.getElementById("theme"));
-  const pickers = [];
-  for (const [index, sample] of data.samples.entries()) {
-    const section = document.querySelector(`.sample[data-sample="${index}"]`);
-    pickers.push(await openSample(section, sample, maps));
-    for (const canvas of document.querySelectorAll(`.gallery [data-sample="${index}"]`)) {
-      const name = canvas.dataset.scenario;
-      if (!sample.images[name]) continue;
-      paint(canvas, await values(sample.images[name]), sample.shape, maps.object, [0, 1]);
-    }
-  }
+  const pickers = await Promise.all(
+    data.samples.map((sample, index) =>
+      openSample(document.querySelector(`.sample[data-sample="${index}"]`), sample, maps, index),
+    ),
+  );
   window.stem4dReport = { pickers };
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }
