@@ -120,7 +120,7 @@ def gather(plan: ReportPlan, say: Say) -> PageData:
             result_mib=result_path.stat().st_size / MIB,
         ),
         findings=told if told else faults,
-        left_out=_left_out(plan, truth, gallery, count),
+        left_out=_left_out(plan, truth, gallery, count, scored=card is not None),
     )
 
 
@@ -224,13 +224,14 @@ def _standing(card: ScoreCard | None) -> Standing | None:
 
 
 def _left_out(
-    plan: ReportPlan, truth: Path | None, gallery: Gallery | None, count: int
+    plan: ReportPlan, truth: Path | None, gallery: Gallery | None, count: int, *, scored: bool
 ) -> tuple[str, ...]:
     said = []
     if truth is None:
         said.append(
-            "No truth file is known, so there is no score, no difference image, no Fourier ring"
-            " correlation and no spec error. Give one with --truth where you have it."
+            "No truth file is known, so there is no difference image, no Fourier ring correlation"
+            f" and no spec error{'' if scored else ', and no score'}."
+            " Give one with --truth where you have it."
         )
     if gallery is None:
         said.append("Scenarios I and II were not run; `stem4d dry-run` runs them.")
