@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 OUT, OUT_OF_MANY = "evaluation", "evaluations"
 
+LONGEST_NAME = 128
+"""Characters of a method's name in the ledger."""
+
 
 @dataclass(frozen=True)
 class Books:
@@ -97,7 +100,8 @@ def evaluate(
         return _show_many(url, ids, as_json=as_json)
     assert image is not None
     chosen = replace(plan, image=image, seed=seed, out=out or Path(OUT))
-    books = None if no_ledger else Books(url, participant, method or image, quota)
+    name = method or image[:LONGEST_NAME]
+    books = None if no_ledger else Books(url, participant, name, quota)
     return _show_one(_judged(chosen, engine_name, books), chosen.out, as_json=as_json)
 
 
@@ -126,19 +130,26 @@ def _judged(plan: Plan, engine_name: str, books: Books | None) -> Verdict:
                 tell(record)
             return evaluation.verdict()
 
+        from pydantic import ValidationError
+
+        from runner.files.hdf5 import explain
         from runner.pipeline.many import tier_of
         from runner.pipeline.recorded import evaluate_recorded
         from runner.scoring.ledger import Ledger
         from schemas.ledger import Entry
 
-        entry = Entry(
-            participant=books.participant,
-            method=books.method,
-            image=plan.image,
-            tier=tier_of(plan.challenge),
-            challenge_sha256=sha256_of(plan.challenge),
-            seed=plan.seed,
-        )
+        tier = tier_of(plan.challenge)
+        try:
+            entry = Entry(
+                participant=books.participant,
+                method=books.method,
+                image=plan.image,
+                tier=tier,
+                challenge_sha256=sha256_of(plan.challenge),
+                seed=plan.seed,
+            )
+        except ValidationError as error:
+            raise click.UsageError(f"no entry for the ledger: {explain(error)}") from error
         submission, verdict = evaluate_recorded(
             evaluation, plan.out, Ledger.open(books.url), entry, quota=books.quota, tell=tell
         )

@@ -61,6 +61,13 @@ def test_many(stem4d: Command, words: tuple[object, ...], tmp_path: Path) -> Non
     assert Ledger.open("sqlite:///ledger.sqlite").history() == history
 
 
+def test_a_name_that_the_ledger_does_not_take(
+    stem4d: Command, words: tuple[object, ...], tmp_path: Path
+) -> None:
+    assert stem4d("evaluate", GOOD, *words, "--participant", 129 * "a").code == 2
+    assert not (tmp_path / "evaluation").exists()
+
+
 @pytest.mark.parametrize("given", [(), (GOOD, "--many", "."), ("--many", ".", "--no-ledger")])
 def test_one_way_only(
     stem4d: Command, words: tuple[object, ...], given: tuple[object, ...]
