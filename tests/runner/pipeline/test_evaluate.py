@@ -493,7 +493,9 @@ class TestCommand:
             )
             files = ("--challenge", hidden.challenge, "--truth", hidden.truth)
             folders = ("--out", tmp_path / "out", "--staging", tmp_path / "staging")
-            return stem4d("evaluate", "it", *files, *folders, *words)
+            # Its ledger is of its own: one in the working folder would stay there.
+            ledger = ("--ledger", f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+            return stem4d("evaluate", "it", *files, *folders, *ledger, *words)
 
         return run
 
