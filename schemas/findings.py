@@ -145,6 +145,8 @@ CODES: dict[str, CodeInfo] = {
     ),
     "ALGORITHM_THREADS": CodeInfo(
         Blame.SUBMISSION, "the algorithm changed the number of torch's threads", False
+    "WEIGHTS_INVALID": CodeInfo(
+        Blame.SUBMISSION, "a network's weights are missing, or are not those of its card"
     ),
     "SAMPLE_UNSUITED": CodeInfo(Blame.SUBMISSION, "this algorithm cannot serve such a sample"),
     "STOPPED": CodeInfo(Blame.LIMITS, "the run was asked to stop before it was done"),

@@ -66,6 +66,14 @@ class Ptychography:
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) in [0, 1]; the spec is kept as it was given."""
+        fit, diagnostics = self.fitted(sample, spec)
+        x = pin_background(
+            fit.image() / sample.operator.attrs.phase_scale_rad, fit.curvature.window
+        )
+        return Reconstruction(x.cpu().numpy(), diagnostics=diagnostics)
+
+    def fitted(self, sample: Sample, spec: MismatchSpec) -> tuple[PhaseFit, dict[str, Any]]:
+        """(the phase, as far as it came in the time there was; what is to be told of it)."""
         prior = PriorName(self.prior)
         fit = PhaseFit(sample, spec, LikelihoodName(self.likelihood))
         first = self.iterations if sample.phase is None else self.warm_iterations
@@ -84,11 +92,7 @@ class Ptychography:
                 if not more:
                     break  # the time is over
                 losses += more
-        x = pin_background(
-            fit.image() / sample.operator.attrs.phase_scale_rad, fit.curvature.window
-        )
-        told = {"iterations": len(losses), KEY: fit.trace.record()}
-        return Reconstruction(x.cpu().numpy(), diagnostics=diagnostics | told)
+        return fit, diagnostics | {"iterations": len(losses), KEY: fit.trace.record()}
 
     def _run(
         self,

@@ -36,6 +36,7 @@ COMMANDS = {
     "tiers": "runner.cli.tiers:tiers",
     "export": "runner.cli.export:export",
     "import": "runner.cli.import_scan:import_scan",
+    "train": "runner.cli.train:train",
     "algorithms": "runner.cli.algorithms:algorithms",
     "errors": "runner.cli.errors:errors",
     "schema": "runner.cli.schema:schema",

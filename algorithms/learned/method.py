@@ -1,0 +1,142 @@
+"""A learned reconstruction of one sample.
+
+1. Plain ptychography: the likeliest phase, and that under its spectral prior.
+2. The network makes x of both, in all orientations, constant included.
+3. Where the counts contradict its image in a place, they are believed (`algorithms.prior`).
+4. Steps towards the counts that cannot make the likelihood worse (`consistency`).
+5. The guard: the better explanation of the two is returned (`guard`).
+6. A spec that was found together with a phase is found once more, with this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from algorithms.base import Reconstruction, Sample
+from algorithms.calibrators.gradient import gauss_newton
+from algorithms.learned.consistency import towards_counts
+from algorithms.learned.guard import Verdict, things_told
+from algorithms.networks.inputs import network_input, resolution_px
+from algorithms.networks.step import data_step
+from algorithms.networks.weights import Trained, shipped
+from algorithms.phase_fit import PhaseFit
+from algorithms.prior import believe_contradictions, pin_background
+from algorithms.reconstructors.ptychography import Ptychography
+from schemas.spec import MismatchSpec
+
+DOUBT = (
+    "the network's image explains the counts worse than plain ptychography's ({excess:.2f} times"
+    " the truth's own excess, against {plain:.2f}): such a specimen is not what it was trained on;"
+    " plain ptychography's image is returned"
+)
+
+NEARLY = 0.02
+"""Relative difference of an instrument's number from that of the training that makes none."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the learned reconstructors have in common; each names its network.
+
+    Attributes:
+        turned: the network's answer is averaged over the image's eight orientations.
+        consistency_steps: steps towards the counts at most.
+    """
+
+    turned: bool = True
+    consistency_steps: int = 2
+    network_name: ClassVar[str]
+
+    def setup(self) -> None:
+        """Read the weights."""
+        self.trained()
+
+    def trained(self) -> Trained:
+        """The network and its weights.
+
+        Raises:
+            ContractError: WEIGHTS_INVALID.
+        """
+        return shipped(self.network_name)
+
+    def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
+        """x_hat (H, W) in [0, 1]; and the spec once more, where a phase came with it."""
+        fit, diagnostics = Ptychography().fitted(sample, spec)
+        return self.finish(sample, spec, fit, diagnostics)
+
+    def finish(
+        self, sample: Sample, spec: MismatchSpec, fit: PhaseFit, diagnostics: dict[str, Any]
+    ) -> Reconstruction:
+        """The same, from where plain ptychography ended."""
+        scale = sample.operator.attrs.phase_scale_rad
+        plain = fit.image()
+        plain_x = pin_background(plain / scale, fit.curvature.window)
+        if sample.seconds_left <= 0:
+            told = {"network": {"warning": "no time was left for the network"}}
+            return Reconstruction(plain_x.cpu().numpy(), diagnostics=diagnostics | told)
+        trained = self.trained()
+        made = self.apply(trained, sample, spec, fit)
+        resolution = resolution_px(sample.operator.attrs)
+        made = believe_contradictions(made, fit.likeliest, fit.curvature.window, resolution)
+        consistent = towards_counts(
+            made, spec, fit.objective, fit.curvature, trained.data_share, self.consistency_steps
+        )
+        verdict = Verdict(
+            things_told(fit.curvature),
+            fit.objective.loss(fit.likeliest, spec),
+            fit.objective.loss(plain, spec),
+            consistent.after,
+        )
+        phi = consistent.phi if verdict.believed else plain
+        x = (consistent.phi / scale).clamp(0.0, 1.0) if verdict.believed else plain_x
+        refined = None
+        if sample.phase is not None and sample.seconds_left > 0:
+            found = fit.objective.spec_information(phi, spec)
+            refined, _ = gauss_newton(found, spec, sample)
+        learned: dict[str, Any] = {
+            "weights": trained.card.sha256,
+            "loss_of_network": consistent.before,
+            "loss": consistent.after,
+            "excess": verdict.excess,
+            "excess_of_plain": verdict.excess_of_plain,
+            "believed": verdict.believed,
+            "unlike_training": unlike_training(trained, sample, fit),
+        }
+        if not verdict.believed:
+            learned["warning"] = DOUBT.format(excess=verdict.excess, plain=verdict.excess_of_plain)
+        return Reconstruction(x.cpu().numpy(), refined, diagnostics | {"network": learned})
+
+    def apply(self, trained: Trained, sample: Sample, spec: MismatchSpec, fit: PhaseFit) -> Tensor:
+        """The network's phase, (H, W) [rad]."""
+        attrs = sample.operator.attrs
+        given = network_input(fit.image(), fit.likeliest, fit.curvature, attrs)
+        step = data_step(
+            lambda phi: fit.objective.gradient(phi, spec)[1], fit.curvature, attrs.phase_scale_rad
+        )
+        network = trained.network.to(fit.phi.device)
+        with torch.no_grad():
+            x: Tensor = network(given, step, periodic=attrs.periodic, turned=self.turned)
+        return attrs.phase_scale_rad * x[0]
+
+
+def unlike_training(trained: Trained, sample: Sample, fit: PhaseFit) -> list[str]:
+    """In what a sample differs from all that a network was trained on; for people."""
+    attrs, known = sample.operator.attrs, trained.card.trained
+    found = [
+        f"{name} {getattr(attrs, name):g}, trained at {getattr(known, name):g}"
+        for name in ("energy_eV", "semiangle_mrad", "C10_A", "sampling_A")
+        if abs(getattr(attrs, name) - getattr(known, name)) > NEARLY * abs(getattr(known, name))
+    ]
+    given = network_input(fit.image(), fit.likeliest, fit.curvature, attrs)
+    ranges = {
+        "phase_scale_rad": (attrs.phase_scale_rad, known.phase_rad),
+        "log10 noise": (float(given.condition[0, 1]), known.noise),
+    }
+    for name, (value, (low, high)) in ranges.items():
+        if not low <= value <= high:
+            found.append(f"{name} {value:.3g}, trained from {low:.3g} to {high:.3g}")
+    return found

@@ -1,0 +1,1 @@
+"""Networks of the learned reconstructors, and what they are given; no sample, no file in it."""

@@ -1,0 +1,97 @@
+"""What a network is trained to, and how a batch of scenes is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from algorithms.networks.inputs import NetworkInput
+from algorithms.networks.step import STEP_FLOOR
+from algorithms.prior import BACKGROUND_PERCENTILE
+from physics.curvature import FrequencyBins
+from runner.training.shards import Scenes
+
+SETTLED_MSE = 1e-5
+"""Mean squared error that is good enough: 50 dB. Better scenes are pulled at no further."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scenes as a network is given them, and their truth.
+
+    Attributes:
+        given: what it is given.
+        x: the truth, (B, H, W).
+        step: what the likelihood would do to an x, on its parabola about the truth.
+    """
+
+    given: NetworkInput
+    x: Tensor
+    step: Callable[[Tensor], Tensor]
+
+
+def batch_of(
+    scenes: Scenes,
+    chosen: np.ndarray[tuple[int], np.dtype[np.int64]],
+    rng: np.random.Generator | None,
+    device: torch.device,
+) -> Batch:
+    """Some scenes; with a generator, each shifted, turned and flipped at random."""
+    images = np.concatenate(
+        [scenes.images[chosen], scenes.x[chosen, None], scenes.slope[chosen, None]], axis=1
+    )
+    if rng is not None:
+        images = np.stack([_moved(image, rng) for image in images])
+    stack = torch.as_tensor(np.ascontiguousarray(images)).to(device)
+    condition = torch.as_tensor(scenes.condition[chosen]).to(device)
+    scale = torch.as_tensor(scenes.phase_scale_rad[chosen]).to(device)[:, None, None]
+    spectrum = torch.as_tensor(scenes.spectrum[chosen]).to(device)
+    x, slope = stack[:, 2], stack[:, 3]
+    ring = FrequencyBins.of((x.shape[1], x.shape[2]), device).ring
+    largest = spectrum.amax(dim=1)[:, None, None]
+    information = spectrum[:, ring]
+
+    def step(estimate: Tensor) -> Tensor:
+        move = torch.fft.fft2(scale * (estimate - x))
+        pull = information * move + torch.fft.fft2(slope)
+        pull = pull / (information + STEP_FLOOR * largest)
+        taken: Tensor = -torch.fft.ifft2(pull).real / scale
+        return taken - taken.mean(dim=(1, 2), keepdim=True)
+
+    return Batch(NetworkInput(stack[:, :2], condition), x, step)
+
+
+def loss(estimate: Tensor, x: Tensor) -> Tensor:
+    """Mean of ln(mean squared error): minus the mean PSNR, in 4.34 dB, up to `SETTLED_MSE`."""
+    errors = (estimate - x).square().mean(dim=(1, 2))
+    return (errors + SETTLED_MSE).log().mean()
+
+
+def psnr_db(estimate: Tensor, x: Tensor) -> Tensor:
+    """PSNR of each image of [0, 1], (B,) [dB]."""
+    errors = (estimate.clamp(0.0, 1.0) - x).square().mean(dim=(1, 2))
+    return -10 * errors.log10()
+
+
+def plain(given: NetworkInput) -> Tensor:
+    """x (B, H, W) as ptychography itself would give it: its background put to 0."""
+    image = given.images[:, 0]
+    flat = image.flatten(1)
+    background = torch.quantile(flat, BACKGROUND_PERCENTILE / 100, dim=1)
+    return (image - background[:, None, None]).clamp(0.0, 1.0)
+
+
+def _moved(
+    images: np.ndarray[tuple[int, int, int], np.dtype[np.float32]], rng: np.random.Generator
+) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+    """All images of a scene, moved alike."""
+    height, width = images.shape[1:]
+    shift = (int(rng.integers(height)), int(rng.integers(width)))
+    turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+    moved = np.roll(images, shift, axis=(1, 2))
+    moved = np.rot90(moved, turns if height == width else 2 * (turns // 2), axes=(1, 2))
+    return moved[..., ::-1] if flip else moved

@@ -1,0 +1,93 @@
+"""The networks: any size, no place and no constant preferred, the same answer every time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from algorithms.networks.inputs import CONDITIONS, IMAGES, NetworkInput
+from algorithms.networks.models import NETWORKS
+from algorithms.networks.pyramid import STRIDE
+
+WIDTH = 8
+
+
+def _step(x: Tensor) -> Tensor:
+    """A likelihood's step that is a shift-invariant blur, as a real one nearly is."""
+    return 0.3 * (x.roll(1, 1) + x.roll(-1, 2)) - 0.6 * x
+
+
+def _network(method: str) -> torch.nn.Module:
+    torch.manual_seed(1)
+    network = NETWORKS[method](WIDTH)
+    with torch.no_grad():  # as after a training: the first weights would change nothing
+        for value in network.parameters():
+            value.add_(0.05 * torch.randn(value.shape))
+    return network.eval().requires_grad_(False)
+
+
+def _given(height: int = 64, width: int = 48) -> NetworkInput:
+    generator = torch.Generator().manual_seed(2)
+    images = 0.2 * torch.randn((1, IMAGES, height, width), generator=generator)
+    return NetworkInput(images, torch.tensor([[-2.0, -2.1, -1.7, -0.3]]))
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_first_weights_change_nothing(method: str) -> None:
+    given = _given()
+    assert torch.equal(NETWORKS[method](WIDTH)(given, _step), given.images[:, 0])
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_under_four_million_weights_at_the_widest_that_ships(method: str) -> None:
+    assert sum(value.numel() for value in NETWORKS[method](32).parameters()) < 4_000_000
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+@pytest.mark.parametrize("shape", [(64, 48), (61, 50), (9, 128), (1, 7)])
+@pytest.mark.parametrize("periodic", [True, False])
+def test_any_size(method: str, shape: tuple[int, int], periodic: bool) -> None:
+    x = _network(method)(_given(*shape), _step, periodic=periodic)
+    assert x.shape == (1, *shape)
+    assert bool(torch.isfinite(x).all())
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_a_shift_of_a_periodic_image_shifts_the_answer(method: str) -> None:
+    network, given = _network(method), _given()
+    shift = (STRIDE, -3 * STRIDE)
+    moved = NetworkInput(given.images.roll(shift, (2, 3)), given.condition)
+    here, there = (network(one, _step) for one in (given, moved))
+    assert float((there - here.roll(shift, (1, 2))).abs().max()) < 1e-5
+    assert float((here - given.images[:, 0]).abs().max()) > 1e-3  # it did do something
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_all_orientations_are_alike_when_it_is_turned(method: str) -> None:
+    network, given = _network(method), _given(48, 48)
+    turned = NetworkInput(given.images.rot90(1, (2, 3)), given.condition)
+
+    def still(x: Tensor) -> Tensor:
+        return -0.1 * x
+
+    here, there = (network(one, still, turned=True) for one in (given, turned))
+    assert float((there - here.rot90(1, (1, 2))).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_the_condition_is_heard(method: str) -> None:
+    network, given = _network(method), _given()
+    noisier = NetworkInput(given.images, given.condition + torch.eye(CONDITIONS)[1])
+    assert not torch.equal(network(given, _step), network(noisier, _step))
+
+
+@pytest.mark.parametrize("method", NETWORKS)
+def test_the_same_answer_twice(method: str) -> None:
+    network, given = _network(method), _given()
+    assert torch.equal(network(given, _step), network(given, _step))
+
+
+def test_the_unrolled_network_asks_the_likelihood() -> None:
+    network, given = _network("physed"), _given()
+    assert not torch.equal(network(given, _step), network(given, torch.zeros_like))

@@ -1,0 +1,53 @@
+"""What is trained on: no material of a tier, phases that are thin, the same bytes again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from runner.tiers.specimens.crystal import Box, distances
+from runner.tiers.specimens.supercell import fill, fits
+from runner.training.crystals import cell_of
+from runner.training.materials import (
+    MATERIALS,
+    TIER_MATERIALS,
+    VALIDATION_MATERIALS,
+    Material,
+)
+from runner.training.specimens import PHASES_RAD, Source, draw_training_specimen
+
+GRID = {"shape": (64, 64), "sampling_A": 0.25, "energy_eV": 80e3}
+
+
+def test_no_material_of_a_tier_and_none_of_validation_is_trained_on() -> None:
+    trained = {material.name for material in MATERIALS}
+    kept_apart = {material.name for material in VALIDATION_MATERIALS}
+    assert not trained & kept_apart
+    assert not (trained | kept_apart) & TIER_MATERIALS
+    metals = {m.elements[0] for m in (*MATERIALS, *VALIDATION_MATERIALS) if len(m.elements) == 1}
+    assert not metals & {"Au", "Al", "Pt"}
+
+
+@pytest.mark.parametrize("material", (*MATERIALS, *VALIDATION_MATERIALS), ids=lambda m: m.name)
+def test_neighbours_are_as_far_apart_as_atoms_are(material: Material) -> None:
+    cell, period_A = cell_of(material)
+    box = Box(24.0, 25.0)
+    found = fits(cell, box)
+    if not found:
+        pytest.skip("no orientation fits this box")
+    atoms = fill(cell, found[0], box)
+    in_plane = distances(atoms, box)  # of all three coordinates, periodic in the plane
+    assert 1.3 < in_plane.min() < 4.0
+    assert period_A > 0
+
+
+def test_the_same_state_draws_the_same_specimen_within_the_phases() -> None:
+    source = Source(MATERIALS, 0.3)
+    for seed in range(6):
+        first, second = (
+            draw_training_specimen(source, np.random.default_rng(seed), **GRID) for _ in range(2)
+        )
+        assert np.array_equal(first.x, second.x)
+        assert PHASES_RAD[0] <= first.phase_scale_rad <= PHASES_RAD[1]
+        assert float(first.x.min()) == 0.0
+        assert float(first.x.max()) == 1.0
