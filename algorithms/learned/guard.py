@@ -1,21 +1,24 @@
 r"""Whether the counts bear a network's image out.
 
 Of an image phi, -log L exceeds that of the likeliest one by d F d / 2, d = phi - likeliest. For the
-truth that is chance alone: a half for each of the n things that the counts tell, give or take
-sqrt(n/2). A network that has learned from the counts stays below, one that invents goes above; at
-twice the truth's excess its errors of its own are as large as the noise. Beyond that, and where
-plain ptychography explains the counts better, its image is not believed.
+truth that is chance alone: at most a half for each of the n things that the counts tell, give or
+take sqrt(n/2) (less at faint counts, whose likelihood is cut off at a floor; see `physics.noise`).
+An image with more is not the truth. Where plain ptychography then explains the counts better, its
+image is returned.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from algorithms.networks.step import STEP_FLOOR
 from physics.curvature import Curvature
+from physics.gauge import WELL_SEEN
 
-MOST_EXCESS = 2.0
-"""Excess over the truth's own at which errors are as large as the noise."""
+CHANCE_SIGMA = 5.0
+"""Standard deviations of chance that an image is granted: the truth has more once in two million
+samples."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Verdict:
 
     @property
     def excess(self) -> float:
-        """Of the network's image, in units of the truth's own: about 1 for the truth."""
+        """Of the network's image, in units of the most that the truth's has on average."""
         return 2 * (self.network - self.likeliest) / self.told
 
     @property
@@ -47,12 +50,13 @@ class Verdict:
     @property
     def believed(self) -> bool:
         """Whether the network's image is returned."""
-        return self.excess <= max(MOST_EXCESS, self.excess_of_plain)
+        chance = 1 + CHANCE_SIGMA * math.sqrt(2 / self.told)
+        return self.excess <= max(chance, self.excess_of_plain)
 
 
 def things_told(curvature: Curvature) -> int:
     """Fourier coefficients of the phase that the counts tell, and that a descent has followed."""
     spectrum = curvature.spectrum
     seen = (spectrum > STEP_FLOOR * spectrum.max()) * curvature.bins.count
-    share = float((curvature.window > 0.5).to(curvature.window.dtype).mean())
+    share = float((curvature.window > WELL_SEEN).to(curvature.window.dtype).mean())
     return max(1, round(share * float(seen.sum())))

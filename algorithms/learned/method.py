@@ -30,7 +30,7 @@ from schemas.spec import MismatchSpec
 
 DOUBT = (
     "the network's image explains the counts worse than plain ptychography's ({excess:.2f} times"
-    " the truth's own excess, against {plain:.2f}): such a specimen is not what it was trained on;"
+    " the excess that chance gives the truth, against {plain:.2f}): such a specimen is not what it was trained on;"
     " plain ptychography's image is returned"
 )
 
