@@ -103,14 +103,6 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.ptychography:Ptychography",
             "iterative phase retrieval on the counts' likelihood, known probe",
         ),
-        "dncnn-ed": Entry(
-            "algorithms.reconstructors.dncnn_ed:DncnnEd",
-            "residual CNN on the ptychographic image, trained here; the counts have the last word",
-        ),
-        "physed": Entry(
-            "algorithms.reconstructors.physed:PhysEd",
-            "unrolled likelihood steps with a learned proximal map, trained here",
-        ),
         "epie": Entry(
             "algorithms.reconstructors.epie:Epie",
             "ptychographic iterative engine: projections pattern by pattern, stopped by the data",

@@ -145,6 +145,7 @@ CODES: dict[str, CodeInfo] = {
     ),
     "ALGORITHM_THREADS": CodeInfo(
         Blame.SUBMISSION, "the algorithm changed the number of torch's threads", False
+    ),
     "WEIGHTS_INVALID": CodeInfo(
         Blame.SUBMISSION, "a network's weights are missing, or are not those of its card"
     ),

@@ -30,8 +30,8 @@ from schemas.spec import MismatchSpec
 
 DOUBT = (
     "the network's image explains the counts worse than plain ptychography's ({excess:.2f} times"
-    " the excess that chance gives the truth, against {plain:.2f}): such a specimen is not what it was trained on;"
-    " plain ptychography's image is returned"
+    " the excess that chance gives the truth, against {plain:.2f}): such a specimen is not what it"
+    " was trained on; plain ptychography's image is returned"
 )
 
 NEARLY = 0.02
