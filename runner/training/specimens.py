@@ -169,7 +169,8 @@ def _grains(cell: Cell, box: Box, rng: np.random.Generator) -> Atoms:
         reach = np.abs(patch.positions[:, :2]) < box.size / 2
         grain = patch.where(reach.all(axis=1)).moved((float(seed[0]), float(seed[1]), 0.0))
         offsets = box.nearest(grain.positions[:, None, :2] - seeds[None])
-        parts.append(grain.where(np.linalg.norm(offsets, axis=2).argmin(axis=1) == number))
+        nearest = np.linalg.norm(offsets, axis=2).argmin(axis=1)
+        parts.append(grain.where(np.asarray(nearest == number)))
     return _merged(stacked(parts).wrapped(box), box)
 
 
