@@ -170,7 +170,8 @@ def _grains(cell: Cell, box: Box, rng: np.random.Generator) -> Atoms:
         grain = patch.where(reach.all(axis=1)).moved((float(seed[0]), float(seed[1]), 0.0))
         offsets = box.nearest(grain.positions[:, None, :2] - seeds[None])
         nearest = np.linalg.norm(offsets, axis=2).argmin(axis=1)
-        parts.append(grain.where(np.asarray(nearest == number)))
+        own: Mask = np.equal(nearest, number)
+        parts.append(grain.where(own))
     return _merged(stacked(parts).wrapped(box), box)
 
 
