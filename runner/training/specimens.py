@@ -167,7 +167,7 @@ def _grains(cell: Cell, box: Box, rng: np.random.Generator) -> Atoms:
     for number, seed in enumerate(seeds):
         patch = _patch(cell, 0.75 * float(box.size.max()), rng)
         reach = np.abs(patch.positions[:, :2]) < box.size / 2
-        grain = patch.where(reach.all(axis=1)).moved((float(seed[0]), float(seed[1]), 0.0))
+        grain = patch.where(reach[:, 0] & reach[:, 1]).moved((float(seed[0]), float(seed[1]), 0.0))
         offsets = box.nearest(grain.positions[:, None, :2] - seeds[None])
         nearest = np.linalg.norm(offsets, axis=2).argmin(axis=1)
         own: Mask = np.equal(nearest, number)
