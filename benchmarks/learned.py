@@ -1,10 +1,15 @@
 """The learned reconstructors, and what they are trained on, on scenes never trained on.
 
     python -m benchmarks.learned errors [--scenes N]    # where the error of plain ptychography lies
+    python -m benchmarks.learned plain [--scenes N]     # plain ptychography, blind, kept in a cache
+    python -m benchmarks.learned run [--only METHOD]    # the networks, from where that ended
     python -m benchmarks.learned tables                 # what was measured, into docs/learned.md
 
 `errors`: every tier's scenes with the true spec. The same scenes to first order in the noise
 (`runner.training.first_order`), which is what the networks are trained on, stand beside.
+
+`plain` and `run`: every tier's scenes on the blind track, each calibrated by `gradient` once. A
+method's time is its own and that of plain ptychography and calibration before it.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from algorithms.base import Sample
 from algorithms.prior import pin_background
 from algorithms.reconstructors.ptychography import Ptychography
 from benchmarks import page
+from benchmarks.learned_scenes import plain_of, scenes
 from runner.scoring.metrics import psnr_db
 from runner.tiers.recipes import default_recipe
 from runner.tiers.simulate import ideal_operator, simulate
@@ -35,6 +41,8 @@ from schemas.spec import MismatchSpec
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "learned.json"
 PAGE = page.DOCS / "learned.md"
+CACHE = ROOT / "benchmarks" / "results" / "learned"
+"""Scenes and what plain ptychography made of them; not kept in git."""
 
 SEEN_BY = 2.0
 """What is finer than this many apertures' radii only scattering beyond the disk shows."""
@@ -135,6 +143,12 @@ def _db(error: NDArray[np.float64]) -> float:
     return float(-10 * np.log10(np.square(error).mean()))
 
 
+def plain(options: argparse.Namespace) -> None:
+    """Plain ptychography of every scene."""
+    for scene in scenes(CACHE, options.scenes):
+        print(plain_of(scene, CACHE)[2], flush=True)
+
+
 def tables(_: argparse.Namespace) -> None:
     """Write what was measured into the page."""
     entries = [Errors(**one) for one in json.loads(RESULTS.read_text())["errors"]]
@@ -163,6 +177,9 @@ def main() -> None:
     errors = commands.add_parser("errors")
     errors.add_argument("--scenes", type=int, default=4)
     errors.set_defaults(act=measure)
+    begun = commands.add_parser("plain")
+    begun.add_argument("--scenes", type=int, default=16)
+    begun.set_defaults(act=plain)
     commands.add_parser("tables").set_defaults(act=tables)
     options = parser.parse_args()
     options.act(options)

@@ -20,10 +20,10 @@ from algorithms.base import Reconstruction, Sample
 from algorithms.calibrators.gradient import gauss_newton
 from algorithms.learned.consistency import towards_counts
 from algorithms.learned.guard import Verdict, things_told
+from algorithms.learned.plain import Plain
 from algorithms.networks.inputs import network_input, resolution_px
 from algorithms.networks.step import data_step
 from algorithms.networks.weights import Trained, shipped
-from algorithms.phase_fit import PhaseFit
 from algorithms.prior import believe_contradictions, pin_background
 from algorithms.reconstructors.ptychography import Ptychography
 from schemas.spec import MismatchSpec
@@ -66,36 +66,35 @@ class Learned:
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) in [0, 1]; and the spec once more, where a phase came with it."""
         fit, diagnostics = Ptychography().fitted(sample, spec)
-        return self.finish(sample, spec, fit, diagnostics)
+        return self.finish(sample, spec, Plain.of(fit), diagnostics)
 
     def finish(
-        self, sample: Sample, spec: MismatchSpec, fit: PhaseFit, diagnostics: dict[str, Any]
+        self, sample: Sample, spec: MismatchSpec, plain: Plain, diagnostics: dict[str, Any]
     ) -> Reconstruction:
         """The same, from where plain ptychography ended."""
         scale = sample.operator.attrs.phase_scale_rad
-        plain = fit.image()
-        plain_x = pin_background(plain / scale, fit.curvature.window)
+        plain_x = pin_background(plain.image / scale, plain.curvature.window)
         if sample.seconds_left <= 0:
             told = {"network": {"warning": "no time was left for the network"}}
             return Reconstruction(plain_x.cpu().numpy(), diagnostics=diagnostics | told)
         trained = self.trained()
-        made = self.apply(trained, sample, spec, fit)
+        made = self.apply(trained, sample, spec, plain)
         resolution = resolution_px(sample.operator.attrs)
-        made = believe_contradictions(made, fit.likeliest, fit.curvature.window, resolution)
+        made = believe_contradictions(made, plain.likeliest, plain.curvature.window, resolution)
         consistent = towards_counts(
-            made, spec, fit.objective, fit.curvature, trained.data_share, self.consistency_steps
+            made, spec, plain.objective, plain.curvature, trained.data_share, self.consistency_steps
         )
         verdict = Verdict(
-            things_told(fit.curvature),
-            fit.objective.loss(fit.likeliest, spec),
-            fit.objective.loss(plain, spec),
+            things_told(plain.curvature),
+            plain.objective.loss(plain.likeliest, spec),
+            plain.objective.loss(plain.image, spec),
             consistent.after,
         )
-        phi = consistent.phi if verdict.believed else plain
+        phi = consistent.phi if verdict.believed else plain.image
         x = (consistent.phi / scale).clamp(0.0, 1.0) if verdict.believed else plain_x
         refined = None
         if sample.phase is not None and sample.seconds_left > 0:
-            found = fit.objective.spec_information(phi, spec)
+            found = plain.objective.spec_information(phi, spec)
             refined, _ = gauss_newton(found, spec, sample)
         learned: dict[str, Any] = {
             "weights": trained.card.sha256,
@@ -104,26 +103,28 @@ class Learned:
             "excess": verdict.excess,
             "excess_of_plain": verdict.excess_of_plain,
             "believed": verdict.believed,
-            "unlike_training": unlike_training(trained, sample, fit),
+            "unlike_training": unlike_training(trained, sample, plain),
         }
         if not verdict.believed:
             learned["warning"] = DOUBT.format(excess=verdict.excess, plain=verdict.excess_of_plain)
         return Reconstruction(x.cpu().numpy(), refined, diagnostics | {"network": learned})
 
-    def apply(self, trained: Trained, sample: Sample, spec: MismatchSpec, fit: PhaseFit) -> Tensor:
+    def apply(self, trained: Trained, sample: Sample, spec: MismatchSpec, plain: Plain) -> Tensor:
         """The network's phase, (H, W) [rad]."""
         attrs = sample.operator.attrs
-        given = network_input(fit.image(), fit.likeliest, fit.curvature, attrs)
+        given = network_input(plain.image, plain.likeliest, plain.curvature, attrs)
         step = data_step(
-            lambda phi: fit.objective.gradient(phi, spec)[1], fit.curvature, attrs.phase_scale_rad
+            lambda phi: plain.objective.gradient(phi, spec)[1],
+            plain.curvature,
+            attrs.phase_scale_rad,
         )
-        network = trained.network.to(fit.phi.device)
+        network = trained.network.to(plain.image.device)
         with torch.no_grad():
             x: Tensor = network(given, step, periodic=attrs.periodic, turned=self.turned)
         return attrs.phase_scale_rad * x[0]
 
 
-def unlike_training(trained: Trained, sample: Sample, fit: PhaseFit) -> list[str]:
+def unlike_training(trained: Trained, sample: Sample, plain: Plain) -> list[str]:
     """In what a sample differs from all that a network was trained on; for people."""
     attrs, known = sample.operator.attrs, trained.card.trained
     found = [
@@ -131,7 +132,7 @@ def unlike_training(trained: Trained, sample: Sample, fit: PhaseFit) -> list[str
         for name in ("energy_eV", "semiangle_mrad", "C10_A", "sampling_A")
         if abs(getattr(attrs, name) - getattr(known, name)) > NEARLY * abs(getattr(known, name))
     ]
-    given = network_input(fit.image(), fit.likeliest, fit.curvature, attrs)
+    given = network_input(plain.image, plain.likeliest, plain.curvature, attrs)
     ranges = {
         "phase_scale_rad": (attrs.phase_scale_rad, known.phase_rad),
         "log10 noise": (float(given.condition[0, 1]), known.noise),

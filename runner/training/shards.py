@@ -196,7 +196,8 @@ def _one_thread() -> None:
 def _make_shard(recipe: DataRecipe, shard: Shard, folder: Path) -> str:
     """Make one shard where it is not there; returns its sha256."""
     path = folder / shard.name
-    stamp = json_text({"recipe": recipe.model_dump(mode="json"), "first": shard.first})
+    what = recipe.model_dump(mode="json", exclude={"scenes", "validation_scenes"})
+    stamp = json_text({"recipe": what, "first": shard.first, "scenes": shard.scenes})
     if path.is_file():
         with h5py.File(path, "r") as file:
             if file.attrs.get("stamp") == stamp:
