@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -23,7 +24,7 @@ from algorithms.learned.guard import Verdict, things_told
 from algorithms.learned.plain import Plain
 from algorithms.networks.inputs import network_input, resolution_px
 from algorithms.networks.step import data_step
-from algorithms.networks.weights import Trained, shipped
+from algorithms.networks.weights import Trained, read_weights, shipped
 from algorithms.prior import believe_contradictions, pin_background
 from algorithms.reconstructors.ptychography import Ptychography
 from schemas.spec import MismatchSpec
@@ -45,10 +46,13 @@ class Learned:
     Attributes:
         turned: the network's answer is averaged over the image's eight orientations.
         consistency_steps: steps towards the counts at most.
+        weights: folder of weights of one's own, as `stem4d train` leaves them; None: those that
+            ship.
     """
 
     turned: bool = True
     consistency_steps: int = 2
+    weights: str | None = None
     network_name: ClassVar[str]
 
     def setup(self) -> None:
@@ -61,7 +65,9 @@ class Learned:
         Raises:
             ContractError: WEIGHTS_INVALID.
         """
-        return shipped(self.network_name)
+        if self.weights is None:
+            return shipped(self.network_name)
+        return read_weights(Path(self.weights), self.network_name)
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) in [0, 1]; and the spec once more, where a phase came with it."""

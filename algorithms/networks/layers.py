@@ -11,6 +11,9 @@ CONDITION_MEAN = (-2.0, -1.95, -1.75, -0.2)
 CONDITION_SCALE = (0.35, 0.35, 0.35, 0.3)
 """About the mean and the spread of the training data's conditions."""
 
+MOST_UNUSUAL = 3.0
+"""Spreads from the mean beyond which a condition is told no further: there is nothing to learn."""
+
 EMBEDDING = 32
 """Numbers that the condition is turned into."""
 
@@ -49,7 +52,8 @@ class Embedding(nn.Module):
 
     def forward(self, condition: Tensor) -> Tensor:
         """(B, 4) -> (B, EMBEDDING)."""
-        embedded: Tensor = self.layers((condition - self.mean) / self.scale)
+        usual = ((condition - self.mean) / self.scale).clamp(-MOST_UNUSUAL, MOST_UNUSUAL)
+        embedded: Tensor = self.layers(usual)
         return embedded
 
 
@@ -72,7 +76,8 @@ class Modulation(nn.Module):
         whole = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         both = self.from_condition(embedded) + self.from_image(whole)
         scale, shift = both[:, :, None, None].chunk(2, dim=1)
-        moved: Tensor = features * (1 + scale) + shift
+        # Bounded, so that blocks one after the other cannot run away.
+        moved: Tensor = features * (1 + torch.tanh(scale)) + shift
         return moved
 
 

@@ -1,4 +1,7 @@
-"""The networks by name. Each makes x of a `NetworkInput`; its first weights change nothing."""
+"""The networks by name: each makes x of a `NetworkInput`.
+
+Their first weights change nothing but the constant, which they guess as plain ptychography does.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 from algorithms.networks.inputs import IMAGES, NetworkInput
 from algorithms.networks.layers import ResidualBlock, at_any_size, over_orientations
 from algorithms.networks.pyramid import STRIDE, BlockOf, Pyramid
+from algorithms.prior import BACKGROUND_PERCENTILE
 
 DataStep = Callable[[Tensor], Tensor]
 """x (B, H, W) -> the step by which the likelihood would change it, (B, H, W), its mean 0."""
@@ -46,8 +50,8 @@ class Denoiser(nn.Module):
         self, given: NetworkInput, step: DataStep, *, periodic: bool = True, turned: bool = False
     ) -> Tensor:
         """x (B, H, W); the likelihood is not asked."""
-        change = _change(self.pyramid, given.images, given.condition, periodic, turned)
-        return given.images[:, 0] + change[:, 0]
+        images = with_background_at_zero(given.images)
+        return images[:, 0] + _change(self.pyramid, images, given.condition, periodic, turned)[:, 0]
 
 
 class Unrolled(nn.Module):
@@ -71,11 +75,23 @@ class Unrolled(nn.Module):
         self, given: NetworkInput, step: DataStep, *, periodic: bool = True, turned: bool = False
     ) -> Tensor:
         """x (B, H, W); the likelihood is asked once a stage."""
-        x = given.images[:, 0]
+        shown = with_background_at_zero(given.images)
+        x = shown[:, 0]
         for stage in self.stages:
-            images = torch.cat([torch.stack([x, x + step(x)], dim=1), given.images], dim=1)
+            images = torch.cat([torch.stack([x, x + step(x)], dim=1), shown], dim=1)
             x = x + _change(stage, images, given.condition, periodic, turned)[:, 0]
         return x
+
+
+def with_background_at_zero(images: Tensor) -> Tensor:
+    """Images (B, 2, H, W) with the low percentile of each first one at 0: where a network begins.
+
+    It is plain ptychography's own guess of the constant (`algorithms.prior.pin_background`).
+    """
+    flat = images[:, 0].flatten(1)
+    place = max(1, round(BACKGROUND_PERCENTILE / 100 * flat.shape[1]))
+    background = flat.kthvalue(place, dim=1).values
+    return images - background[:, None, None, None]
 
 
 def _change(

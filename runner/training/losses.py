@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from algorithms.networks.inputs import NetworkInput
+from algorithms.networks.models import with_background_at_zero
 from algorithms.networks.step import STEP_FLOOR
-from algorithms.prior import BACKGROUND_PERCENTILE
 from physics.curvature import FrequencyBins
 from runner.training.shards import Scenes
 
@@ -66,9 +66,15 @@ def batch_of(
 
 
 def loss(estimate: Tensor, x: Tensor) -> Tensor:
-    """Mean of ln(mean squared error): minus the mean PSNR, in 4.34 dB, up to `SETTLED_MSE`."""
-    errors = (estimate - x).square().mean(dim=(1, 2))
-    return (errors + SETTLED_MSE).log().mean()
+    """Mean of ln(mean squared error): minus the mean PSNR, in 4.34 dB, up to `SETTLED_MSE`.
+
+    Half of it with the constant, half without: while a network still guesses the constant, its
+    error would drown what there is to learn of all else.
+    """
+    error = estimate - x
+    whole = error.square().mean(dim=(1, 2))
+    varying = error.var(dim=(1, 2), correction=0)
+    return ((whole + SETTLED_MSE).log() + (varying + SETTLED_MSE).log()).mean() / 2
 
 
 def psnr_db(estimate: Tensor, x: Tensor) -> Tensor:
@@ -79,10 +85,7 @@ def psnr_db(estimate: Tensor, x: Tensor) -> Tensor:
 
 def plain(given: NetworkInput) -> Tensor:
     """x (B, H, W) as ptychography itself would give it: its background put to 0."""
-    image = given.images[:, 0]
-    flat = image.flatten(1)
-    background = torch.quantile(flat, BACKGROUND_PERCENTILE / 100, dim=1)
-    return (image - background[:, None, None]).clamp(0.0, 1.0)
+    return with_background_at_zero(given.images)[:, 0].clamp(0.0, 1.0)
 
 
 def _moved(

@@ -191,6 +191,14 @@ def _step(training: Training, scenes: Scenes) -> float:
         group["lr"] = learning_rate(recipe, training.step)
     training.optimiser.zero_grad()
     value = losses.loss(training.network(batch.given, batch.step), batch.x)
+    if not torch.isfinite(value):
+        raise refuse(
+            "USAGE",
+            f"{training.method}, step {training.step}",
+            expected="a finite loss",
+            found=f"{float(value.detach())}: the training has diverged",
+            hint="lower learning_rate or raise warm_up in the recipe, and choose another --out",
+        )
     value.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(training.network.parameters(), recipe.clip)
     training.optimiser.step()
