@@ -2,7 +2,7 @@
 
     python -m benchmarks.learned errors [--scenes N]    # where the error of plain ptychography lies
     python -m benchmarks.learned plain [--scenes N]     # plain ptychography, blind, kept in a cache
-    python -m benchmarks.learned run [--only METHOD]    # the networks, from where that ended
+    python -m benchmarks.learned run [--weights FOLDER]    # the networks, from where that ended
     python -m benchmarks.learned tables                 # what was measured, into docs/learned.md
 
 `errors`: every tier's scenes with the true spec. The same scenes to first order in the noise
@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,12 @@ import torch
 from numpy.typing import NDArray
 
 from algorithms.base import Sample
+from algorithms.learned.method import Learned
+from algorithms.networks.models import NETWORKS
 from algorithms.prior import pin_background
 from algorithms.reconstructors.ptychography import Ptychography
-from benchmarks import page
-from benchmarks.learned_scenes import plain_of, scenes
+from benchmarks import learned_picture, page
+from benchmarks.learned_scenes import PLAIN, Answer, answer, plain_of, scenes
 from runner.scoring.metrics import psnr_db
 from runner.tiers.recipes import default_recipe
 from runner.tiers.simulate import ideal_operator, simulate
@@ -149,8 +152,42 @@ def plain(options: argparse.Namespace) -> None:
         print(plain_of(scene, CACHE)[2], flush=True)
 
 
+def learned(method: str) -> type[Learned]:
+    """The reconstructor of a network."""
+    return type(method, (Learned,), {"network_name": method})
+
+
+def run(options: argparse.Namespace) -> None:
+    """Every network on every scene, and plain ptychography beside."""
+    found: list[Answer] = []
+    for scene in scenes(CACHE, options.scenes):
+        begun, spec, base = plain_of(scene, CACHE)
+        found.append(base)
+        sample = replace(scene.sample, phase=begun.likeliest.numpy())
+        for method in options.only or list(NETWORKS):
+            algorithm = learned(method)(weights=options.weights)
+            algorithm.setup()
+            started = time.monotonic()
+            solved = algorithm.finish(sample, spec, begun, {})
+            seconds = base.seconds + time.monotonic() - started
+            refined = solved.spec if isinstance(solved.spec, MismatchSpec) else spec
+            told = solved.diagnostics["network"]
+            found.append(answer(scene, method, solved, refined, seconds, told["believed"]))
+            print(found[-1], told["excess"], told["excess_of_plain"], base.psnr_db, flush=True)
+        kept = json.loads(RESULTS.read_text())
+        kept["answers"] = [asdict(one) for one in found]
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+
+
 def tables(_: argparse.Namespace) -> None:
     """Write what was measured into the page."""
+    page.put("learned-errors", _errors_table(), PAGE)
+    answers = [Answer(**one) for one in json.loads(RESULTS.read_text())["answers"]]
+    page.put("learned-scores", _scores_table(answers), PAGE)
+    learned_picture.draw(answers, page.DOCS / "images" / "learned.png")
+
+
+def _errors_table() -> str:
     entries = [Errors(**one) for one in json.loads(RESULTS.read_text())["errors"]]
     lines = [
         "| tier | scene | ptychography | with the best constant | of it, what the disk shows"
@@ -165,7 +202,31 @@ def tables(_: argparse.Namespace) -> None:
         )
     means = np.mean([[v for v in asdict(e).values() if isinstance(v, float)] for e in entries], 0)
     lines.append(f"| **mean** | | {' | '.join(f'{mean:.1f}' for mean in means)} |")
-    page.put("learned-errors", "\n".join(lines), PAGE)
+    return "\n".join(lines)
+
+
+def _scores_table(answers: list[Answer]) -> str:
+    """Means of each tier, and the gain over plain ptychography, scene by scene."""
+    plain_psnr = {(a.tier, a.number): a.psnr_db for a in answers if a.method == PLAIN}
+    lines = [
+        "| method | tier | scenes | score | PSNR [dB] | SSIM | gain [dB], mean (least to most)"
+        " | believed | s a sample (slowest) |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for method in dict.fromkeys(a.method for a in answers):
+        for tier in Tier:
+            own = [a for a in answers if (a.method, a.tier) == (method, tier.value)]
+            gains = [a.psnr_db - plain_psnr[a.tier, a.number] for a in own]
+            means = [np.mean([getattr(a, k) for a in own]) for k in ("score", "psnr_db", "ssim")]
+            seconds = [a.seconds for a in own]
+            gain = f"{np.mean(gains):+.2f} ({min(gains):+.1f} to {max(gains):+.1f})"
+            lines.append(
+                f"| `{method}+gradient` | {tier} | {len(own)} | {means[0]:.3f} | {means[1]:.2f}"
+                f" | {means[2]:.3f} | {'' if method == PLAIN else gain}"
+                f" | {'' if method == PLAIN else sum(a.believed is True for a in own)}"
+                f" | {np.mean(seconds):.1f} ({max(seconds):.1f}) |"
+            )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -177,6 +238,11 @@ def main() -> None:
     errors = commands.add_parser("errors")
     errors.add_argument("--scenes", type=int, default=4)
     errors.set_defaults(act=measure)
+    running = commands.add_parser("run")
+    running.add_argument("--scenes", type=int, default=16)
+    running.add_argument("--weights", help="folder of weights, instead of those that ship")
+    running.add_argument("--only", action="append", choices=list(NETWORKS))
+    running.set_defaults(act=run)
     begun = commands.add_parser("plain")
     begun.add_argument("--scenes", type=int, default=16)
     begun.set_defaults(act=plain)
