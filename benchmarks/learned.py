@@ -2,8 +2,8 @@
 
     python -m benchmarks.learned errors [--scenes N]    # where the error of plain ptychography lies
     python -m benchmarks.learned plain [--scenes N]     # plain ptychography, blind, kept in a cache
-    python -m benchmarks.learned run [--weights FOLDER]    # the networks, from where that ended
-    python -m benchmarks.learned tables                 # what was measured, into docs/learned.md
+    python -m benchmarks.learned run --weights FOLDER      # the networks, from where that ended
+    python -m benchmarks.learned tables --weights FOLDER   # what was measured, into docs/learned.md
 
 `errors`: every tier's scenes with the true spec. The same scenes to first order in the noise
 (`runner.training.first_order`), which is what the networks are trained on, stand beside.
@@ -179,12 +179,12 @@ def run(options: argparse.Namespace) -> None:
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def tables(_: argparse.Namespace) -> None:
+def tables(options: argparse.Namespace) -> None:
     """Write what was measured into the page."""
     page.put("learned-errors", _errors_table(), PAGE)
     answers = [Answer(**one) for one in json.loads(RESULTS.read_text())["answers"]]
     page.put("learned-scores", _scores_table(answers), PAGE)
-    learned_picture.draw(answers, page.DOCS / "images" / "learned.png")
+    learned_picture.draw(answers, options.weights, page.DOCS / "images" / "learned.png")
 
 
 def _errors_table() -> str:
@@ -240,13 +240,15 @@ def main() -> None:
     errors.set_defaults(act=measure)
     running = commands.add_parser("run")
     running.add_argument("--scenes", type=int, default=16)
-    running.add_argument("--weights", help="folder of weights, instead of those that ship")
+    running.add_argument("--weights", required=True, help="folder of weights")
     running.add_argument("--only", action="append", choices=list(NETWORKS))
     running.set_defaults(act=run)
     begun = commands.add_parser("plain")
     begun.add_argument("--scenes", type=int, default=16)
     begun.set_defaults(act=plain)
-    commands.add_parser("tables").set_defaults(act=tables)
+    writing = commands.add_parser("tables")
+    writing.add_argument("--weights", type=Path, required=True, help="folder of weights")
+    writing.set_defaults(act=tables)
     options = parser.parse_args()
     options.act(options)
 

@@ -11,7 +11,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from algorithms.networks.weights import WEIGHTS, shipped
+from algorithms.networks.weights import read_weights
 from benchmarks.learned_scenes import PLAIN, Answer
 from runner.report.drawing import DPI, FONT_PT
 from schemas.challenge import Tier
@@ -19,12 +19,12 @@ from schemas.challenge import Tier
 MARKERS = {Tier.PUBLIC: "o", Tier.DEV: "s", Tier.HIDDEN: "^"}
 
 
-def draw(answers: list[Answer], path: Path) -> None:
+def draw(answers: list[Answer], weights: Path, path: Path) -> None:
     """One column for the curves of all methods, one for the scenes of each."""
     methods = [m for m in dict.fromkeys(a.method for a in answers) if m != PLAIN]
     size = (3.4 * (1 + len(methods)), 3.2)
     figure, axes = plt.subplots(1, 1 + len(methods), figsize=size, layout="constrained")
-    _curves(axes[0], methods)
+    _curves(axes[0], methods, weights)
     for place, method in zip(axes[1:], methods, strict=True):
         _scenes(place, method, answers)
     for place in axes:
@@ -34,12 +34,12 @@ def draw(answers: list[Answer], path: Path) -> None:
     plt.close(figure)
 
 
-def _curves(place: Axes, methods: list[str]) -> None:
+def _curves(place: Axes, methods: list[str], weights: Path) -> None:
     for method in methods:
-        rows = list(csv.DictReader(WEIGHTS.joinpath(f"{method}.csv").read_text().splitlines()))
+        rows = list(csv.DictReader((weights / f"{method}.csv").read_text().splitlines()))
         steps, psnr = ([float(r[key]) for r in rows] for key in ("step", "validation_psnr_db"))
         place.plot(steps, psnr, label=method)
-        card = shipped(method).card
+        card = read_weights(weights, method).card
     place.axhline(card.plain_psnr_db, color="gray", linestyle="--", label="plain ptychography")
     place.set_xlabel("training step", fontsize=FONT_PT)
     place.set_ylabel("validation PSNR [dB]", fontsize=FONT_PT)
