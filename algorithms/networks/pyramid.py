@@ -77,9 +77,11 @@ class Pyramid(nn.Module):
             kept.append(features)
             features = coarser(features)
         features = self.turn(features, embedded)
-        whole = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
+        # Detached: the error of the constant is the same in every pixel, and its slope would drown
+        # all others in the features.
+        whole = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1).detach()
         constant = self.constant(whole)[:, :, None, None]
         for scale, finer in zip(self.up, self.finer, strict=True):
             features = scale(finer(features) + kept.pop(), embedded)
-        change: Tensor = self.shuffle(self.last(features)) + constant
-        return change
+        change: Tensor = self.shuffle(self.last(features))
+        return change - change.mean(dim=(2, 3), keepdim=True) + constant
