@@ -3,7 +3,7 @@
     python -m benchmarks.learned errors [--scenes N]    # where the error of plain ptychography lies
     python -m benchmarks.learned plain [--scenes N]     # plain ptychography, blind, kept in a cache
     python -m benchmarks.learned run --weights FOLDER      # the networks, from where that ended
-    python -m benchmarks.learned tables --weights FOLDER   # what was measured, into docs/learned.md
+    python -m benchmarks.learned tables [--weights FOLDER] # into docs/learned.md; scores, curves
 
 `errors`: every tier's scenes with the true spec. The same scenes to first order in the noise
 (`runner.training.first_order`), which is what the networks are trained on, stand beside.
@@ -182,9 +182,11 @@ def run(options: argparse.Namespace) -> None:
 def tables(options: argparse.Namespace) -> None:
     """Write what was measured into the page."""
     page.put("learned-errors", _errors_table(), PAGE)
-    answers = [Answer(**one) for one in json.loads(RESULTS.read_text())["answers"]]
-    page.put("learned-scores", _scores_table(answers), PAGE)
-    learned_picture.draw(answers, options.weights, page.DOCS / "images" / "learned.png")
+    answers = [Answer(**one) for one in json.loads(RESULTS.read_text()).get("answers", [])]
+    if answers:
+        print(_scores_table(answers))
+    if answers and options.weights:
+        learned_picture.draw(answers, options.weights, RESULTS.with_suffix(".png"))
 
 
 def _errors_table() -> str:
@@ -247,7 +249,7 @@ def main() -> None:
     begun.add_argument("--scenes", type=int, default=16)
     begun.set_defaults(act=plain)
     writing = commands.add_parser("tables")
-    writing.add_argument("--weights", type=Path, required=True, help="folder of weights")
+    writing.add_argument("--weights", type=Path, help="folder of weights, for the curves")
     writing.set_defaults(act=tables)
     options = parser.parse_args()
     options.act(options)

@@ -80,6 +80,8 @@ class Pyramid(nn.Module):
         # Detached: the error of the constant is the same in every pixel, and its slope would drown
         # all others in the features.
         whole = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1).detach()
+        # Normalised: features that grow as they learn would take the constant with them.
+        whole = nn.functional.layer_norm(whole, whole.shape[1:])
         constant = self.constant(whole)[:, :, None, None]
         for scale, finer in zip(self.up, self.finer, strict=True):
             features = scale(finer(features) + kept.pop(), embedded)
