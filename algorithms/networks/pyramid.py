@@ -86,4 +86,5 @@ class Pyramid(nn.Module):
         for scale, finer in zip(self.up, self.finer, strict=True):
             features = scale(finer(features) + kept.pop(), embedded)
         change: Tensor = self.shuffle(self.last(features))
-        return change - change.mean(dim=(2, 3), keepdim=True) + constant
+        varying: Tensor = change - change.mean(dim=(2, 3), keepdim=True)
+        return varying + constant
