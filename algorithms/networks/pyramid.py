@@ -87,4 +87,5 @@ class Pyramid(nn.Module):
             features = scale(finer(features) + kept.pop(), embedded)
         change: Tensor = self.shuffle(self.last(features))
         varying: Tensor = change - change.mean(dim=(2, 3), keepdim=True)
-        return varying + constant
+        total: Tensor = varying + constant
+        return total
