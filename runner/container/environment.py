@@ -9,6 +9,7 @@ import resource
 import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -81,5 +82,11 @@ def host() -> str:
 
 def peak_memory_mib() -> float:
     """Peak resident memory of this process so far [MiB]."""
+    try:
+        # Linux counts into ru_maxrss what the parent held when it started this process.
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        pass  # not Linux
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024.0 if sys.platform != "darwin" else 1024.0**2)
