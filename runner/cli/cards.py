@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from runner.cli.output import make_table, note, number, print_record, print_tables
+from runner.cli.output import make_table, note, print_record, print_tables
+from runner.report.text import number
 from runner.scoring.leaderboard import NOT_THE_SAME_DATA, standing
 from schemas.score import SampleScore, ScoreCard
 

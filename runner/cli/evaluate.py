@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from runner.pipeline.stages import Plan
     from schemas.evaluation import StageRecord, Verdict
+    from schemas.ledger import Entry
 
 OUT, OUT_OF_MANY = "evaluation", "evaluations"
 
@@ -115,10 +116,11 @@ def _require_one_way(image: str | None, folder: Path | None, no_ledger: bool) ->
 def _judged(plan: Plan, engine_name: str, books: Books | None) -> Verdict:
     """One evaluation, entered in the ledger or not."""
     from runner.cli.output import note
-    from runner.files.hdf5 import sha256_of
     from runner.harness.engines import open_engine
     from runner.pipeline.evaluate import Evaluation
+    from runner.pipeline.recorded import evaluate_recorded
     from runner.pipeline.workers import ended_by_signals
+    from runner.scoring.ledger import Ledger
 
     def tell(record: StageRecord) -> None:
         note(_line(record))
@@ -129,32 +131,34 @@ def _judged(plan: Plan, engine_name: str, books: Books | None) -> Verdict:
             for record in evaluation:
                 tell(record)
             return evaluation.verdict()
-
-        from pydantic import ValidationError
-
-        from runner.files.hdf5 import explain
-        from runner.pipeline.many import tier_of
-        from runner.pipeline.recorded import evaluate_recorded
-        from runner.scoring.ledger import Ledger
-        from schemas.ledger import Entry
-
-        tier = tier_of(plan.challenge)
-        try:
-            entry = Entry(
-                participant=books.participant,
-                method=books.method,
-                image=plan.image,
-                tier=tier,
-                challenge_sha256=sha256_of(plan.challenge),
-                seed=plan.seed,
-            )
-        except ValidationError as error:
-            raise click.UsageError(f"no entry for the ledger: {explain(error)}") from error
+        entry = _entry(plan, books)
         submission, verdict = evaluate_recorded(
             evaluation, plan.out, Ledger.open(books.url), entry, quota=books.quota, tell=tell
         )
         note(f"ledger: submission {submission.id}, {submission.state}")
         return verdict
+
+
+def _entry(plan: Plan, books: Books) -> Entry:
+    """What the ledger is told of the submission."""
+    from pydantic import ValidationError
+
+    from runner.files.hdf5 import explain, sha256_of
+    from runner.pipeline.many import tier_of
+    from schemas.ledger import Entry
+
+    tier = tier_of(plan.challenge)
+    try:
+        return Entry(
+            participant=books.participant,
+            method=books.method,
+            image=plan.image,
+            tier=tier,
+            challenge_sha256=sha256_of(plan.challenge),
+            seed=plan.seed,
+        )
+    except ValidationError as error:
+        raise click.UsageError(f"no entry for the ledger: {explain(error)}") from error
 
 
 def _line(record: StageRecord) -> str:
@@ -191,7 +195,8 @@ def _show_many(url: str, ids: Sequence[str], *, as_json: bool) -> int:
 
 
 def _summary(verdict: Verdict) -> Table:
-    from runner.cli.output import make_table, number
+    from runner.cli.output import make_table
+    from runner.report.text import number
 
     rows = [
         ["state", str(verdict.state)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.cli.output import number
+from runner.report.text import number
 from runner.scoring.leaderboard import GalleryRow
 
 

@@ -73,7 +73,8 @@ def leaderboard(
 
 
 def _table(rows: Sequence[Row | OverallRow], title: str) -> Any:
-    from runner.cli.output import make_table, number
+    from runner.cli.output import make_table
+    from runner.report.text import number
     from runner.scoring.leaderboard import OverallRow
 
     overall = [row for row in rows if isinstance(row, OverallRow)]

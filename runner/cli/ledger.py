@@ -60,7 +60,8 @@ def list_submissions(
 
 def print_submissions(found: Sequence[Submission], *, as_json: bool) -> None:
     """Submissions on stdout, a line each, or all as one JSON object."""
-    from runner.cli.output import make_table, number, print_tables
+    from runner.cli.output import make_table, print_tables
+    from runner.report.text import number
 
     if as_json:
         click.echo(json.dumps({"submissions": [_line(item) for item in found]}))
@@ -88,7 +89,8 @@ def print_submissions(found: Sequence[Submission], *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(submission: str, url: str, as_json: bool) -> None:
     """Show all that is known of one submission."""
-    from runner.cli.output import make_table, number, print_record, print_tables
+    from runner.cli.output import make_table, print_record, print_tables
+    from runner.report.text import number
     from runner.scoring.ledger import Ledger
 
     books = Ledger.open(url)

@@ -62,8 +62,3 @@ def make_table(
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number with fixed decimals, or a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}f}"

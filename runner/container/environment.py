@@ -10,6 +10,7 @@ import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -82,11 +83,18 @@ def host() -> str:
 
 def peak_memory_mib() -> float:
     """Peak resident memory of this process so far [MiB]."""
-    try:
-        # Linux counts into ru_maxrss what the parent held when it started this process.
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        pass  # not Linux
+    # Linux counts into ru_maxrss what the parent held when it started this process.
+    own = high_water_mib("self")
+    if own is not None:
+        return own
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024.0 if sys.platform != "darwin" else 1024.0**2)
+
+
+def high_water_mib(process: int | Literal["self"]) -> float | None:
+    """Peak resident memory of a process so far [MiB], from Linux's /proc; None where it is not."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from runner.container import environment
 from runner.container.run import checked, guarded
 from runner.files.challenge import ChallengeSample, open_challenge
 from runner.files.result import SampleResult, read_result
+from runner.scoring.metrics import Residual
 from schemas.base import Record, quantity
 from schemas.findings import ContractError, Finding, finding, refuse
 from schemas.spec import MismatchSpec
@@ -80,65 +81,49 @@ class CheckReport(Record):
     findings: tuple[Finding, ...] = Field(default=(), description="what is invalid")
 
 
-class Fit:
-    """Sums over a scan that compare counts with a model [electrons].
+@dataclass(frozen=True)
+class Fit(Residual):
+    """How far modelled patterns are from measured ones, in electrons, and by how much by chance.
 
     Attributes:
-        squared: of (y - I)^2.
-        measured: of y^2.
-        variance: what `squared` should be.
         spread: variance of `squared`.
         loss: Poisson's negative log-likelihood; 0 for a perfect fit.
-        electrons: of y.
+        electrons: sum of y.
     """
 
-    def __init__(
-        self, y: Patterns, operator: IdealOperator, x: NDArray[np.float32], spec: MismatchSpec
-    ) -> None:
-        attrs = operator.attrs
-        model = ForwardOperator(operator)
-        noise = Likelihood(LikelihoodName.POISSON, attrs.gain, attrs.read_noise)
-        far = model.far_field(spec)
-        transmission = model.transmission(model.tensor(attrs.phase_scale_rad * x))
-        self.squared = self.measured = self.variance = self.spread = 0.0
-        self.loss = self.electrons = 0.0
-        with torch.inference_mode():
-            for index in batches(model.count, model.batch):
-                counts = model.tensor(y.read(index.start, index.stop))
-                expected = far.intensity(far.forward(model.exit_waves(transmission, far, index)))
-                prepared = noise.prepare(counts)
-                squared, variance, spread = noise.dispersion(expected, prepared)
-                self.squared += squared
-                self.variance += variance
-                self.spread += spread
-                self.measured += float((counts / attrs.gain).double().square().sum())
-                self.electrons += float((counts / attrs.gain).double().sum())
-                self.loss += float(noise.loss(expected, prepared))
-
-    @property
-    def consistency(self) -> float:
-        """1 - |y - I| / |y|."""
-        return 1 - math.sqrt(self.squared / self.measured)
-
-    @property
-    def ceiling(self) -> float:
-        """The consistency that would be left with noise alone."""
-        return 1 - math.sqrt(self.variance / self.measured)
-
-    @property
-    def chi_square(self) -> float:
-        """Squared residual over its expectation."""
-        return self.squared / self.variance
+    spread: float
+    loss: float
+    electrons: float
 
     @property
     def sigma(self) -> float:
         """Standard deviation of `chi_square` by chance."""
         return math.sqrt(self.spread) / self.variance
 
-    @property
-    def unexplained(self) -> float:
-        """Share of |y| beyond noise."""
-        return math.sqrt(max(self.squared - self.variance, 0.0) / self.measured)
+
+def fit_of(y: Patterns, operator: IdealOperator, x: NDArray[np.float32], spec: MismatchSpec) -> Fit:
+    """Compare measured patterns with those that `x` (H, W) gives on a detector with `spec`."""
+    attrs = operator.attrs
+    model = ForwardOperator(operator)
+    noise = Likelihood(LikelihoodName.POISSON, attrs.gain, attrs.read_noise)
+    far = model.far_field(spec)
+    transmission = model.transmission(model.tensor(attrs.phase_scale_rad * x))
+    squared = measured = variance = spread = loss = electrons = 0.0
+    with torch.inference_mode():
+        for index in batches(model.count, model.batch):
+            counts = model.tensor(y.read(index.start, index.stop))
+            expected = far.intensity(far.forward(model.exit_waves(transmission, far, index)))
+            prepared = noise.prepare(counts)
+            dispersion = noise.dispersion(expected, prepared)
+            squared, variance, spread = (
+                total + part
+                for total, part in zip((squared, variance, spread), dispersion, strict=True)
+            )
+            counted = (counts / attrs.gain).double()
+            measured += float(counted.square().sum())
+            electrons += float(counted.sum())
+            loss += float(noise.loss(expected, prepared))
+    return Fit(squared, measured, variance, spread, loss, electrons)
 
 
 def check_result(
@@ -174,7 +159,7 @@ def check_result(
 
 def _check(sample: ChallengeSample, answer: SampleResult, held_out: str | None) -> SampleCheck:
     spec = MismatchSpec.from_values(answer.corrected_spec).clipped(sample.ranges)
-    own = Fit(sample.y, sample.operator, answer.x_hat, spec)
+    own = fit_of(sample.y, sample.operator, answer.x_hat, spec)
     if own.measured == 0.0:
         raise refuse(
             "INPUT_INCONSISTENT",
@@ -183,8 +168,8 @@ def _check(sample: ChallengeSample, answer: SampleResult, held_out: str | None) 
             found="zero everywhere",
             hint="build or copy the challenge file again",
         )
-    ideal = Fit(sample.y, sample.operator, answer.x_hat, MismatchSpec())
-    empty = Fit(sample.y, sample.operator, np.zeros_like(answer.x_hat), spec)
+    ideal = fit_of(sample.y, sample.operator, answer.x_hat, MismatchSpec())
+    empty = fit_of(sample.y, sample.operator, np.zeros_like(answer.x_hat), spec)
     held = None if held_out is None else hold_out(sample, held_out)
     return SampleCheck(
         sample=sample.name,
@@ -242,10 +227,10 @@ def hold_out(sample: ChallengeSample, algorithm: str, seed: int = 0) -> HeldOut:
         told = Sample(sample.name, given, operator, sample.ranges)
         solved = checked(guarded(lambda: load_algorithm(algorithm).solve(told), sample.name), told)
         spec = MismatchSpec.from_values(solved.corrected_spec)
-        own = Fit(given, operator, solved.x_hat, spec)
+        own = fit_of(given, operator, solved.x_hat, spec)
         others, lower = part(rest=True)
-        left = Fit(others, lower, solved.x_hat, spec)
-        empty = Fit(others, lower, np.zeros_like(solved.x_hat), spec)
+        left = fit_of(others, lower, solved.x_hat, spec)
+        empty = fit_of(others, lower, np.zeros_like(solved.x_hat), spec)
     except NotCountsError as error:
         raise ContractError(
             finding(

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from algorithms.base import UNSUITED
 from runner.files.challenge import ChallengeSample, write_challenge
@@ -16,6 +15,7 @@ from runner.pipeline.scenarios import Say
 from runner.scoring.validate import validate_result
 from runner.tiers.build import DATASET_VERSION, TierFiles
 from runner.tiers.simulate import ideal_operator, simulate
+from runner.tiers.specimens.made_up import round_atoms
 from runner.tiers.strip import strip
 from schemas.base import CONTRACT_VERSION, VARIANT
 from schemas.challenge import ChallengeAttrs, SampleMetadata, Tier
@@ -43,7 +43,7 @@ def build_smoke(folder: Path) -> TierFiles:
     """
     make_folder(folder)
     rng = np.random.default_rng(0)
-    x = _atoms(SMOKE_PROFILE.object_shape, rng)
+    x = round_atoms(SMOKE_PROFILE.object_shape, count=ATOMS, width_px=ATOM_PX, rng=rng)
     operator = ideal_operator(SMOKE_PROFILE, PHASE_SCALE_RAD)
     y = simulate(x, operator, SPEC, scan_shape=SMOKE_PROFILE.scan_shape, rng=rng)
     sample = ChallengeSample(
@@ -64,18 +64,6 @@ def build_smoke(folder: Path) -> TierFiles:
     path = folder / "smoke.h5"
     write_challenge(path, attrs, [sample])
     return TierFiles(path, path)
-
-
-def _atoms(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
-    """x (H, W) in [0, 1]: atoms at random places of a periodic box."""
-    points = np.zeros(shape)
-    np.add.at(points, tuple(rng.integers(0, side, ATOMS) for side in shape), 1.0)
-    frequencies = [np.fft.fftfreq(side) for side in shape]
-    squared = frequencies[0][:, None] ** 2 + frequencies[1][None, :] ** 2
-    blur = np.exp(-2 * (np.pi * ATOM_PX) ** 2 * squared)
-    x = np.fft.ifft2(np.fft.fft2(points) * blur).real
-    scaled: NDArray[np.float32] = ((x - x.min()) / np.ptp(x)).astype(np.float32)
-    return scaled
 
 
 def smoke(out: Path, backend: Backend, *, algorithm: str | None, seed: int, say: Say) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+
+from physics.geometry import Ellipse as Disk
 
 Image = NDArray[np.floating[Any]]
 
@@ -78,6 +80,21 @@ def scale_bar(axes: Axes, shape: tuple[int, int], sampling_A: float) -> None:
         fontsize=FONT_PT - 1,
         va="bottom",
         path_effects=outline,
+    )
+
+
+def disk_rim(axes: Axes, disk: Disk, *, color: str, linestyle: str) -> None:
+    """The rim of a bright-field disk over a pattern, pixel centres at whole numbers."""
+    axes.add_patch(
+        Ellipse(
+            (disk.center_x, disk.center_y),
+            2 * disk.radius_x,
+            2 * disk.radius_y,
+            fill=False,
+            edgecolor=color,
+            linestyle=linestyle,
+            linewidth=1.4,
+        )
     )
 
 

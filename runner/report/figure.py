@@ -17,7 +17,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
-from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
 from physics.geometry import DetectorGeometry
@@ -31,6 +30,7 @@ from runner.report.drawing import (
     Image,
     ScenarioImage,
     caption,
+    disk_rim,
     quality_caption,
     scale_bar,
 )
@@ -242,17 +242,7 @@ def _draw_pattern(axes: Axes, panel: ScenePanel, *, norm: Normalize) -> None:
 
 def _rim(axes: Axes, panel: ScenePanel, spec: MismatchSpec, *, color: str, linestyle: str) -> None:
     disk = DetectorGeometry(panel.operator.window, spec).disk(panel.operator.disk_radius_px)
-    axes.add_patch(
-        Ellipse(
-            (disk.center_x, disk.center_y),
-            2 * disk.radius_x,
-            2 * disk.radius_y,
-            fill=False,
-            edgecolor=color,
-            linestyle=linestyle,
-            linewidth=1.4,
-        )
-    )
+    disk_rim(axes, disk, color=color, linestyle=linestyle)
     axes.plot(disk.center_x, disk.center_y, "+", color=color, markersize=5)
 
 

@@ -18,6 +18,7 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from algorithms.base import Reconstruction, Sample
+from runner.report.text import number
 from schemas.score import ScoreCard
 
 LOOKED_AT = 64
@@ -80,19 +81,19 @@ def card_html(card: ScoreCard) -> str:
     cells = [
         (
             one.sample,
-            _number(one.score, 3),
-            _number(one.psnr_db, 2),
-            _number(one.ssim, 3),
-            _number(one.consistency, 4),
+            number(one.score, 3),
+            number(one.psnr_db, 2),
+            number(one.ssim, 3),
+            number(one.consistency, 4),
         )
         for one in card.samples
     ]
     mean = (
         "mean",
-        _number(card.score, 3),
-        _number(card.psnr_db, 2),
-        _number(card.ssim, 3),
-        _number(card.consistency, 4),
+        number(card.score, 3),
+        number(card.psnr_db, 2),
+        number(card.ssim, 3),
+        number(card.consistency, 4),
     )
     found = ", ".join(item.code for item in card.findings)
     title = f"{card.algorithm}: {card.tier}, {card.track.value}"
@@ -133,7 +134,3 @@ def _block(title: str, picture: str, table: str) -> str:
         f"<div><strong>{escape(title)}</strong>"
         f'<div style="display:flex;gap:1em;align-items:flex-start">{picture}{table}</div></div>'
     )
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

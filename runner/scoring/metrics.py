@@ -107,6 +107,11 @@ class Residual:
         return 1.0 - math.sqrt(self.squared / self.measured)
 
     @property
+    def ceiling(self) -> float:
+        """The consistency that noise alone would leave, as this model expects it."""
+        return 1.0 - math.sqrt(self.variance / self.measured)
+
+    @property
     def chi_square(self) -> float:
         """Squared residual over its expected value: 1 when nothing but noise is left.
 
@@ -114,6 +119,11 @@ class Residual:
         expected, single counts would otherwise decide the figure.
         """
         return self.squared / self.variance
+
+    @property
+    def unexplained(self) -> float:
+        """Share of ||y|| that is neither model nor noise."""
+        return math.sqrt(max(self.squared - self.variance, 0.0) / self.measured)
 
 
 def residual(y: Patterns, operator: IdealOperator, x: Image, spec: MismatchSpec) -> Residual:

@@ -19,7 +19,7 @@ TEMPLATES: dict[Template, str] = {
 }
 
 COMMON = "common"
-"""What every template has beside its own files."""
+"""What every template has beside its own files, which take the place of those of the same name."""
 
 OWN_NAME = "my-method"
 """The name that the templates' files have; a new folder's own takes its place."""

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from runner.tiers.specimens.crystal import Atoms, Cell, atoms_of, hexagonal, rectangular
+from runner.tiers.specimens.families.dichalcogenides import monolayer
+from runner.tiers.specimens.families.honeycomb import honeycomb_layer
+from runner.tiers.specimens.families.oxides import perovskite
 from runner.training.materials import Material, Structure
 
 QUINTUPLE_HEIGHTS_A = (0.0, 1.7, 3.7, 5.7, 7.4)
@@ -53,13 +56,7 @@ def _apart(
 
 def _trigonal(material: Material) -> tuple[Cell, float]:
     metal, outer = material.elements
-    hollow = material.a / np.sqrt(3)
-    basis = atoms_of(
-        (metal, 0.0, 0.0, 0.0),
-        (outer, 0.0, hollow, material.height),
-        (outer, 0.0, hollow, -material.height),
-    )
-    return hexagonal(material.a, basis), 6.5
+    return monolayer(metal, outer, material.a, material.height), 6.5
 
 
 def _octahedral(material: Material) -> tuple[Cell, float]:
@@ -75,8 +72,7 @@ def _octahedral(material: Material) -> tuple[Cell, float]:
 
 def _honeycomb(material: Material) -> tuple[Cell, float]:
     first, second = material.elements
-    basis = atoms_of((first, 0.0, 0.0, 0.0), (second, 0.0, material.a / np.sqrt(3), 0.0))
-    return hexagonal(material.a, basis), material.height
+    return honeycomb_layer(first, second, material.a), material.height
 
 
 def _quintuple(material: Material) -> tuple[Cell, float]:
@@ -92,15 +88,7 @@ def _quintuple(material: Material) -> tuple[Cell, float]:
 
 def _perovskite(material: Material) -> tuple[Cell, float]:
     large, small, anion = material.elements
-    a, half = material.a, material.a / 2
-    basis = atoms_of(
-        (large, 0.0, 0.0, 0.0),
-        (small, half, half, half),
-        (anion, half, half, 0.0),
-        (anion, half, 0.0, half),
-        (anion, 0.0, half, half),
-    )
-    return rectangular(a, a, basis), a
+    return perovskite(large, small, anion, material.a), material.a
 
 
 def _rock_salt(material: Material) -> tuple[Cell, float]:

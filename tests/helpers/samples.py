@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from algorithms.base import Sample
 from physics.ideal import IdealOperator
 from runner.tiers.simulate import simulate
+from runner.tiers.specimens.made_up import round_atoms
 from schemas.challenge import Tier
 from schemas.recipes import SPEC_RANGES
 from schemas.spec import MismatchSpec, SpecRanges
@@ -20,13 +21,7 @@ def atoms(
 ) -> NDArray[np.float32]:
     """Round atoms at random places of a supercell, on a background of 0; the highest is 1."""
     rng = np.random.default_rng(seed)
-    image = np.zeros(shape)
-    rows, cols = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
-    for row, col in rng.uniform(0, 1, (count, 2)) * shape:
-        d_row = (rows - row + shape[0] / 2) % shape[0] - shape[0] / 2
-        d_col = (cols - col + shape[1] / 2) % shape[1] - shape[1] / 2
-        image += np.exp(-(d_row**2 + d_col**2) / (2 * width_px**2))
-    return (image / image.max()).astype(np.float32)
+    return round_atoms(shape, count=count, width_px=width_px, rng=rng)
 
 
 def measured(

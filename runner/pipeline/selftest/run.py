@@ -126,7 +126,7 @@ def _process(task: Task, folder: str) -> _Ended:
         )
         last_word, said, limit = time.monotonic(), None, START_S
         while child.poll() is None:
-            peak = max(peak, _peak_mib(child.pid))
+            peak = max(peak, environment.high_water_mib(child.pid) or 0.0)
             word = target.stat().st_mtime_ns if target.exists() else None
             if word != said:
                 said, last_word = word, time.monotonic()
@@ -140,15 +140,6 @@ def _process(task: Task, folder: str) -> _Ended:
         answer = Answer.model_validate_json(target.read_bytes())
     tail = log.read_text(errors="replace").strip()[-400:]
     return _Ended(answer, killed, peak, tail)
-
-
-def _peak_mib(pid: int) -> float:
-    """Peak resident memory of a process [MiB]; 0 where the system does not tell."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
 def _loaded(ended: _Ended) -> Iterator[Trial]:

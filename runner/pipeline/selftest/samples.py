@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from algorithms.base import Sample
 from physics.ideal import IdealOperator
 from physics.optics import probe, wavelength_A
 from runner.tiers.simulate import simulate
+from runner.tiers.specimens.made_up import round_atoms
 from schemas.challenge import Tier
 from schemas.operator import MODEL_NAME, OperatorAttrs
 from schemas.recipes import SPEC_RANGES
@@ -33,6 +35,9 @@ LARGE_FORM = (64, 128)
 
 TILE = 16
 """Patterns of these two repeat after so many positions along each axis."""
+
+PIXELS_AN_ATOM, ATOM_PX = 50, math.sqrt(2)
+"""Of the made-up specimen: its density, and the width of an atom [object pixels]."""
 
 BUDGET_BYTES = 32 << 20
 """`memory_bytes` of every trial sample: an eighth of the large one's patterns."""
@@ -162,14 +167,5 @@ def _operator(form: Form) -> IdealOperator:
 
 
 def _object(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Round atoms at random places, periodic, the highest 1."""
-    rng = np.random.default_rng(0)
-    rows, cols = (np.arange(side) for side in shape)
-    image = np.zeros(shape)
-    for row, col in rng.uniform(size=(shape[0] * shape[1] // 50, 2)) * shape:
-        away = [
-            (axis - place + side / 2) % side - side / 2
-            for axis, place, side in zip((rows, cols), (row, col), shape, strict=True)
-        ]
-        image += np.exp(-(away[0][:, None] ** 2 + away[1][None, :] ** 2) / 4)
-    return np.asarray(image / image.max(), dtype=np.float32)
+    count = shape[0] * shape[1] // PIXELS_AN_ATOM
+    return round_atoms(shape, count=count, width_px=ATOM_PX, rng=np.random.default_rng(0))

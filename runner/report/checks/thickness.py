@@ -18,6 +18,7 @@ from algorithms.calibrators.pacbed import Pacbed
 from algorithms.phase_fit import PhaseFit
 from physics.ideal import ArrayPatterns, IdealOperator
 from runner.report.checks.record import Check, judged
+from runner.scoring.metrics import Residual
 from schemas.spec import MismatchSpec
 
 Float64 = NDArray[np.float64]
@@ -51,8 +52,7 @@ class PhaseObjectFit:
     Attributes:
         chi_square: squared residual over its expectation; 1 when noise alone is left.
         sigma: its standard deviation by chance.
-        unexplained: sqrt((squared residual - expected) / sum of squares) of the patterns: the
-            share of their norm that is neither model nor noise.
+        unexplained: share of the patterns' norm that is neither model nor noise.
     """
 
     chi_square: float
@@ -111,12 +111,8 @@ def fit_phase_object(sample: Sample) -> PhaseObjectFit:
         fit.run(spec, STEPS_BETWEEN)
     found = fit.objective.spec_information(fit.phi, spec)
     electrons = part.counts().astype(np.float64) / part.operator.attrs.gain
-    beyond = max(found.squared - found.variance, 0.0)
-    return PhaseObjectFit(
-        found.chi_square,
-        found.chi_square_sigma,
-        math.sqrt(beyond / float(np.square(electrons).sum())),
-    )
+    left = Residual(found.squared, float(np.square(electrons).sum()), found.variance)
+    return PhaseObjectFit(found.chi_square, found.chi_square_sigma, left.unexplained)
 
 
 def phase_object(sample: Sample) -> Check:

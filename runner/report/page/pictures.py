@@ -7,11 +7,9 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
 
-from physics.geometry import Ellipse as Disk
 from physics.operator import ForwardOperator
-from runner.report.drawing import OBJECT_MAP, caption, scale_bar
+from runner.report.drawing import OBJECT_MAP, caption, disk_rim, scale_bar
 from runner.report.figure import FITTED_COLOR, NOMINAL_COLOR, PATTERN_MAP, RESIDUAL_MAP
 from runner.report.page import curves
 from runner.report.page.look import Look
@@ -27,9 +25,9 @@ def pacbed_figure(sample: SampleView, look: Look) -> Figure:
     figure, (axes,) = _panels(1)
     norm = PowerNorm(0.5, 0.0, float(sample.pacbed.max()))
     _show(figure, axes, sample.pacbed, PATTERN_MAP, norm, "PACBED", "electrons per pixel")
-    _rim(axes, look.nominal, NOMINAL_COLOR, "--")
+    disk_rim(axes, look.nominal, color=NOMINAL_COLOR, linestyle="--")
     if look.fitted is not None:
-        _rim(axes, look.fitted, FITTED_COLOR, "-")
+        disk_rim(axes, look.fitted, color=FITTED_COLOR, linestyle="-")
         caption(axes, "dashed: nominal, solid: fitted")
     axes.set_xlim(look.first - 0.5, look.first + look.side - 0.5)
     axes.set_ylim(look.first + look.side - 0.5, look.first - 0.5)
@@ -137,17 +135,3 @@ def _show(
     bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", pad=0.04, fraction=0.06)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
-
-
-def _rim(axes: Axes, disk: Disk, color: str, line: str) -> None:
-    axes.add_patch(
-        Ellipse(
-            (disk.center_x, disk.center_y),
-            2 * disk.radius_x,
-            2 * disk.radius_y,
-            fill=False,
-            edgecolor=color,
-            linestyle=line,
-            linewidth=1.4,
-        )
-    )

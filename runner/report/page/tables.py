@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from runner.report.page.curves import SYMBOLS, spec_text
 from runner.report.page.records import PageData, SampleView
+from runner.report.text import MISSING, number
 from schemas.base import json_text, printable
 from schemas.limits import MIB
 from schemas.result import MAX_RESULT_BYTES
-
-MISSING = "-"
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,6 @@ class LimitRow:
     used: str
     limit: str
     share: float | None
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number with fixed decimals, or a dash where there is none."""
-    return MISSING if value is None else f"{value:.{digits}f}"
 
 
 def sample_rows(data: PageData) -> list[list[str]]:

@@ -21,39 +21,21 @@ from algorithms.learned.guard import Verdict
 from algorithms.learned.method import Learned
 from algorithms.networks.inputs import NetworkInput
 from algorithms.networks.step import data_step
-from algorithms.networks.weights import Trained, TrainedRange, WeightsCard
+from algorithms.networks.weights import Trained
 from algorithms.phase_fit import PhaseFit
 from algorithms.reconstructors.ptychography import Ptychography
 from runner.scoring.metrics import psnr_db
 from schemas import MismatchSpec
 from tests.helpers.operators import make_ideal
 from tests.helpers.samples import atoms, measured
+from tests.helpers.weights import weights_card
 
 INSTRUMENT = {"window": 24, "C10_A": -60.0, "phase_scale_rad": 0.5, "dose_e": 4000.0}
 IDEAL = make_ideal(object_shape=(48, 48), step=3, **INSTRUMENT)
 SPEC = MismatchSpec(camera_length=2.5, center_offset=1.1, elliptical_distortion=0.007)
 X = atoms((48, 48), count=40, seed=1)
 
-CARD = WeightsCard(
-    method="none",
-    width=8,
-    parameters=0,
-    sha256="0" * 64,
-    data_sha256="0" * 64,
-    commit="none",
-    steps=0,
-    validation_psnr_db=0.0,
-    plain_psnr_db=0.0,
-    recipe={},
-    trained=TrainedRange(
-        energy_eV=80e3,
-        semiangle_mrad=21.4,
-        C10_A=-60.0,
-        sampling_A=0.4,
-        phase_rad=(0.1, 2.0),
-        noise=(-4.0, 0.0),
-    ),
-)
+CARD = weights_card()
 
 
 class Says(nn.Module):

@@ -15,11 +15,10 @@ from algorithms.networks.models import NETWORKS
 from algorithms.networks.weights import (
     NETWORK_PREFIX,
     SHARE_NAME,
-    TrainedRange,
-    WeightsCard,
     read_weights,
 )
 from schemas.findings import ContractError
+from tests.helpers.weights import weights_card
 
 METHOD, WIDTH = "dncnn-ed", 8
 
@@ -32,26 +31,8 @@ def _content() -> bytes:
 
 
 def _write(folder: Path, content: bytes, *, sha256: str | None = None, width: int = WIDTH) -> None:
-    card = WeightsCard(
-        method=METHOD,
-        width=width,
-        parameters=1,
-        sha256=sha256 or hashlib.sha256(content).hexdigest(),
-        data_sha256="0" * 64,
-        commit="none",
-        steps=1,
-        validation_psnr_db=30.0,
-        plain_psnr_db=28.0,
-        recipe={},
-        trained=TrainedRange(
-            energy_eV=80e3,
-            semiangle_mrad=21.4,
-            C10_A=-100.0,
-            sampling_A=0.2,
-            phase_rad=(0.1, 2.0),
-            noise=(-3.0, -1.0),
-        ),
-    )
+    digest = sha256 or hashlib.sha256(content).hexdigest()
+    card = weights_card(method=METHOD, width=width, sha256=digest)
     (folder / f"{METHOD}.json").write_text(card.model_dump_json())
     (folder / f"{METHOD}.safetensors").write_bytes(content)
 

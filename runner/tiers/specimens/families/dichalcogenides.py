@@ -27,7 +27,8 @@ _SAME_COLUMN_A = 0.5
 """Atoms no further apart than this, seen along the beam, are in one column."""
 
 
-def _monolayer(metal: str, chalcogen: str, a: float, height: float) -> Cell:
+def monolayer(metal: str, chalcogen: str, a: float, height: float) -> Cell:
+    """A layer MX2 of the 1H phase: lattice constant a, chalcogens `height` above and below [A]."""
     hollow = a / np.sqrt(3)
     basis = atoms_of(
         (metal, 0.0, 0.0, 0.0), (chalcogen, 0.0, hollow, height), (chalcogen, 0.0, hollow, -height)
@@ -49,7 +50,7 @@ def _column(atoms: Atoms, box: Box, x: float, y: float) -> list[int]:
 
 def mos2_vacancies(box: Box, rng: np.random.Generator) -> Crystal:
     """A MoS2 layer with three to six sulphur vacancies, some of one atom and some of both."""
-    cell = _monolayer("Mo", "S", *_MOS2)
+    cell = monolayer("Mo", "S", *_MOS2)
     fit = choose_fit(cell, box, rng)
     atoms = fill(cell, fit, box)
     upper = _upper(atoms, "S")
@@ -73,7 +74,7 @@ def wse2_line_defects(box: Box, rng: np.random.Generator) -> Crystal:
 
     The flake stands alone in the box, so that its rotation is free and it is not strained.
     """
-    cell = _monolayer("W", "Se", *_WSE2)
+    cell = monolayer("W", "Se", *_WSE2)
     inner_radius = min(float(rng.uniform(9.0, 10.0)), 0.39 * float(box.size.min()))
     rotation = float(rng.uniform(0.0, 360.0))
     middle = box.size / 2

@@ -28,7 +28,8 @@ _SMALLEST_TWIST_DEG = 3.0
 """Below it the moire is longer than the box and the two layers look like one stacking."""
 
 
-def _layer(first: str, second: str, a: float) -> Cell:
+def honeycomb_layer(first: str, second: str, a: float) -> Cell:
+    """A flat layer of two elements, lattice constant a [A]."""
     return hexagonal(a, atoms_of((first, 0.0, 0.0, 0.0), (second, 0.0, a / np.sqrt(3), 0.0)))
 
 
@@ -43,7 +44,7 @@ def twisted_bilayer_graphene(box: Box, rng: np.random.Generator) -> Crystal:
 
     First the twist is drawn, of all those that the box allows, then a pair of layers that has it.
     """
-    cell = _layer("C", "C", _GRAPHENE_A)
+    cell = honeycomb_layer("C", "C", _GRAPHENE_A)
     found = fits(cell, box)
     pairs: dict[float, list[tuple[Fit, Fit]]] = {}
     for lower in found:
@@ -76,7 +77,7 @@ def boron_nitride_pits(box: Box, rng: np.random.Generator) -> Crystal:
     Pits have nitrogen edges, as those that an electron beam makes (Meyer, Chuvilin, Algara-Siller,
     Biskupek and Kaiser, Nano Lett. 9 (2009) 2683), and turn by 180 degrees from layer to layer.
     """
-    cells = (_layer("B", "N", _BN_A), _layer("N", "B", _BN_A))
+    cells = (honeycomb_layer("B", "N", _BN_A), honeycomb_layer("N", "B", _BN_A))
     fit = choose_fit(cells[0], box, rng)
     count = int(rng.integers(3, 6))
     layers = [fill(cells[i % 2], fit, box).moved((0.0, 0.0, i * _BN_GAP_A)) for i in range(count)]

@@ -24,17 +24,22 @@ SRTIO3_A = 3.905
 MGO_A = 4.212
 
 
+def perovskite(large: str, small: str, anion: str, a: float) -> Cell:
+    """A cubic perovskite seen along [001], lattice constant a [A]."""
+    basis = atoms_of(
+        (large, 0.0, 0.0, 0.0),
+        (small, a / 2, a / 2, a / 2),
+        (anion, a / 2, a / 2, 0.0),
+        (anion, a / 2, 0.0, a / 2),
+        (anion, 0.0, a / 2, a / 2),
+    )
+    return rectangular(a, a, basis)
+
+
 def srtio3_001(box: Box, rng: np.random.Generator) -> Crystal:
     """SrTiO3 one cell thick, two on a terrace, with two to four strontium vacancies."""
     a = SRTIO3_A
-    basis = atoms_of(
-        ("Sr", 0.0, 0.0, 0.0),
-        ("Ti", a / 2, a / 2, a / 2),
-        ("O", a / 2, a / 2, 0.0),
-        ("O", a / 2, 0.0, a / 2),
-        ("O", 0.0, a / 2, a / 2),
-    )
-    cell = rectangular(a, a, basis)
+    cell = perovskite("Sr", "Ti", "O", a)
     fit = choose_fit(cell, box, rng)
     base = fill(cell, fit, box)
     upper = base.where(terrace(base, box, rng)).moved((0.0, 0.0, a))
