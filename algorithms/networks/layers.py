@@ -36,32 +36,45 @@ class PeriodicConv(nn.Conv2d):
         )
 
 
-class Embedding(nn.Module):
-    """The condition (B, 4) as a vector (B, EMBEDDING) that every block is told."""
+class Standardised(nn.Module):
+    """The condition (B, n) in spreads from its mean, clipped."""
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        mean: tuple[float, ...] = CONDITION_MEAN,
+        scale: tuple[float, ...] = CONDITION_SCALE,
+    ) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(CONDITION_MEAN), persistent=False)
-        self.register_buffer("scale", torch.tensor(CONDITION_SCALE), persistent=False)
+        self.count = len(mean)
+        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """(B, n) -> (B, n)."""
+        return ((condition - self.mean) / self.scale).clamp(-MOST_UNUSUAL, MOST_UNUSUAL)
+
+
+class Embedding(nn.Module):
+    """The condition (B, n) as a vector (B, EMBEDDING) that every block is told."""
+
+    def __init__(self, usual: Standardised) -> None:
+        super().__init__()
+        self.usual = usual
         self.layers = nn.Sequential(
-            nn.Linear(len(CONDITION_MEAN), EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING)
+            nn.Linear(usual.count, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING)
         )
 
     def forward(self, condition: Tensor) -> Tensor:
-        """(B, 4) -> (B, EMBEDDING)."""
-        usual = ((condition - self.mean) / self.scale).clamp(-MOST_UNUSUAL, MOST_UNUSUAL)
-        embedded: Tensor = self.layers(usual)
+        """(B, n) -> (B, EMBEDDING)."""
+        embedded: Tensor = self.layers(self.usual(condition))
         return embedded
 
 
 class Modulation(nn.Module):
-    """Features scaled and shifted by the condition, and by what the whole image looks like.
-
-    The constant of x is a property of the whole: it is seen by averages and extremes alone.
-    """
+    """Features scaled and shifted by the condition, and by what the whole image looks like."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

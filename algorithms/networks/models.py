@@ -12,6 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from algorithms.networks.attention import WINDOW, TransposedBlock, WindowBlock
+from algorithms.networks.constant import Constant
 from algorithms.networks.inputs import IMAGES, NetworkInput
 from algorithms.networks.layers import ResidualBlock, at_any_size, over_orientations
 from algorithms.networks.pyramid import STRIDE, BlockOf, Pyramid
@@ -40,18 +42,29 @@ class Denoiser(nn.Module):
     Args:
         width: channels at the finest scale.
         block: what the pyramid is made of.
+        blocks: how many at each scale.
+        stride: sides of an image must be multiples of it.
     """
 
-    def __init__(self, width: int, block: BlockOf) -> None:
+    def __init__(
+        self,
+        width: int,
+        block: BlockOf,
+        blocks: tuple[int, int, int] = (2, 2, 3),
+        stride: int = STRIDE,
+    ) -> None:
         super().__init__()
-        self.pyramid = Pyramid(IMAGES, width, block)
+        self.stride = stride
+        self.pyramid = Pyramid(IMAGES, width, block, blocks)
+        self.constant = Constant()
 
     def forward(
         self, given: NetworkInput, step: DataStep, *, periodic: bool = True, turned: bool = False
     ) -> Tensor:
         """x (B, H, W); the likelihood is not asked."""
-        images = with_background_at_zero(given.images)
-        return images[:, 0] + _change(self.pyramid, images, given.condition, periodic, turned)[:, 0]
+        images, condition = with_background_at_zero(given.images), given.condition
+        change = _change(self.pyramid, self.stride, images, condition, periodic, turned)
+        return _with_constant(images[:, 0] + change[:, 0], self.constant, condition)
 
 
 class Unrolled(nn.Module):
@@ -70,6 +83,7 @@ class Unrolled(nn.Module):
         self.stages = nn.ModuleList(
             Pyramid(IMAGES + 2, width, ResidualBlock, (1, 1, 2)) for _ in range(stages)
         )
+        self.constant = Constant()
 
     def forward(
         self, given: NetworkInput, step: DataStep, *, periodic: bool = True, turned: bool = False
@@ -79,8 +93,8 @@ class Unrolled(nn.Module):
         x = shown[:, 0]
         for stage in self.stages:
             images = torch.cat([torch.stack([x, x + step(x)], dim=1), shown], dim=1)
-            x = x + _change(stage, images, given.condition, periodic, turned)[:, 0]
-        return x
+            x = x + _change(stage, STRIDE, images, given.condition, periodic, turned)[:, 0]
+        return _with_constant(x, self.constant, given.condition)
 
 
 def with_background_at_zero(images: Tensor) -> Tensor:
@@ -94,14 +108,30 @@ def with_background_at_zero(images: Tensor) -> Tensor:
     return images - background[:, None, None, None]
 
 
+def _with_constant(images: Tensor, constant: Constant, condition: Tensor) -> Tensor:
+    """Images (B, H, W) with the mean that `constant` gives them.
+
+    It learns from the images and they do not learn from it: the error of the constant is the same
+    in every pixel, and would drown what there is to learn of all else.
+    """
+    varying = images - images.mean(dim=(1, 2), keepdim=True)
+    mean: Tensor = constant(varying.detach(), condition)
+    return varying + mean[:, None, None]
+
+
 def _change(
-    pyramid: nn.Module, images: Tensor, condition: Tensor, periodic: bool, turned: bool
+    pyramid: nn.Module,
+    stride: int,
+    images: Tensor,
+    condition: Tensor,
+    periodic: bool,
+    turned: bool,
 ) -> Tensor:
     """What a pyramid would add, (B, 1, H, W), for images of any size."""
 
     def apply(shown: Tensor) -> Tensor:
         return at_any_size(
-            lambda fitting: pyramid(fitting, condition), shown, STRIDE, periodic=periodic
+            lambda fitting: pyramid(fitting, condition), shown, stride, periodic=periodic
         )
 
     return over_orientations(apply, images) if turned else apply(images)
@@ -110,6 +140,8 @@ def _change(
 NETWORKS: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
     {
         "dncnn-ed": lambda width: Denoiser(width, ResidualBlock),
+        "transed": lambda width: Denoiser(width, TransposedBlock, (1, 2, 2)),
+        "swined": lambda width: Denoiser(width, WindowBlock, (1, 1, 2), STRIDE * WINDOW),
         "physed": Unrolled,
     }
 )

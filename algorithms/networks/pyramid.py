@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
-from algorithms.networks.layers import Embedding, PeriodicConv
+from algorithms.networks.layers import Embedding, PeriodicConv, Standardised
 
 FINEST = 2
 """Pixels (each way) that become channels at the finest scale: x is some two pixels sharp."""
@@ -34,21 +33,27 @@ class Scale(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Images to a change of the first one, and a constant; begins as no change.
+    """Images to a change of the first one; begins as no change.
 
     Args:
         images: number of images that come in.
         width: channels at the finest scale; two and four times as many at the others.
         block: makes a block.
         blocks: blocks at each scale, on the way down and up; the last is the turning point.
+        usual: what of the condition is usual; None: of a `NetworkInput`.
     """
 
     def __init__(
-        self, images: int, width: int, block: BlockOf, blocks: tuple[int, int, int] = (2, 2, 3)
+        self,
+        images: int,
+        width: int,
+        block: BlockOf,
+        blocks: tuple[int, int, int] = (2, 2, 3),
+        usual: Standardised | None = None,
     ) -> None:
         super().__init__()
         fine, middle, coarse = width, 2 * width, 4 * width
-        self.embedding = Embedding()
+        self.embedding = Embedding(usual or Standardised())
         self.unshuffle, self.shuffle = nn.PixelUnshuffle(FINEST), nn.PixelShuffle(FINEST)
         self.first = PeriodicConv(images * FINEST**2, fine)
         self.down = nn.ModuleList([Scale(block, fine, blocks[0]), Scale(block, middle, blocks[1])])
@@ -61,14 +66,12 @@ class Pyramid(nn.Module):
         )
         self.up = nn.ModuleList([Scale(block, middle, blocks[1]), Scale(block, fine, blocks[0])])
         self.last = PeriodicConv(fine, FINEST**2)
-        self.constant = nn.Linear(2 * coarse, 1)
-        for layer in (self.last, self.constant):
-            nn.init.zeros_(layer.weight)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
 
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:
-        """Images (B, I, H, W), condition (B, 4) -> what is to be added to x, (B, 1, H, W)."""
+        """Images (B, I, H, W), condition (B, n) -> what is to be added to x, (B, 1, H, W)."""
         embedded = self.embedding(condition)
         features = self.first(self.unshuffle(images))
         kept = []
@@ -77,15 +80,7 @@ class Pyramid(nn.Module):
             kept.append(features)
             features = coarser(features)
         features = self.turn(features, embedded)
-        # Detached: the error of the constant is the same in every pixel, and its slope would drown
-        # all others in the features.
-        whole = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1).detach()
-        # Normalised: features that grow as they learn would take the constant with them.
-        whole = nn.functional.layer_norm(whole, whole.shape[1:])
-        constant = self.constant(whole)[:, :, None, None]
         for scale, finer in zip(self.up, self.finer, strict=True):
             features = scale(finer(features) + kept.pop(), embedded)
         change: Tensor = self.shuffle(self.last(features))
-        varying: Tensor = change - change.mean(dim=(2, 3), keepdim=True)
-        total: Tensor = varying + constant
-        return total
+        return change

@@ -18,8 +18,8 @@ from runner.training.shards import Scenes
 SETTLED_MSE = 1e-5
 """Mean squared error that is good enough: 50 dB. Better scenes are pulled at no further."""
 
-SETTLED_CONSTANT = 1e-4
-"""Squared error of the constant that is good enough: 0.01, which alone would be 40 dB."""
+CONSTANT_SCALE = 0.02
+"""Error of the constant about which it matters: alone it would be 34 dB."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ def batch_of(
 
 
 def loss(estimate: Tensor, x: Tensor) -> Tensor:
-    """Mean of ln(variance of the error), and half of ln(its mean squared): each learns by itself.
+    """Mean of ln(variance of the error), and of ln(1 + its mean squared in units): apart.
 
-    Together they are the error that PSNR knows; but the constant's is the same in every pixel, and
-    for as long as it is guessed it would drown what there is to learn of all else.
+    A network's constant has weights of its own, which the first term does not reach and the second
+    alone trains (`algorithms.networks.constant`).
     """
     error = estimate - x
     varying = error.var(dim=(1, 2), correction=0)
-    constant = error.mean(dim=(1, 2)).square()
-    return ((varying + SETTLED_MSE).log() + (constant + SETTLED_CONSTANT).log() / 2).mean()
+    constant = error.mean(dim=(1, 2)) / CONSTANT_SCALE
+    return ((varying + SETTLED_MSE).log() + constant.square().log1p()).mean()
 
 
 def psnr_db(estimate: Tensor, x: Tensor) -> Tensor:

@@ -200,7 +200,8 @@ def _step(training: Training, scenes: Scenes) -> float:
             hint="lower learning_rate or raise warm_up in the recipe, and choose another --out",
         )
     value.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(training.network.parameters(), recipe.clip)
+    for part in training.network.children():  # apart: none is to slow down another
+        nn.utils.clip_grad_norm_(part.parameters(), recipe.clip)
     training.optimiser.step()
     # At first the average follows quickly: it would remember weights that mean nothing.
     decay = min(recipe.average, (1 + training.step) / (10 + training.step))

@@ -36,8 +36,9 @@ def _given(height: int = 64, width: int = 48) -> NetworkInput:
 @pytest.mark.parametrize("method", NETWORKS)
 def test_first_weights_change_nothing_but_the_constant(method: str) -> None:
     given = _given()
-    x = NETWORKS[method](WIDTH)(given, _step)
-    assert torch.equal(x, with_background_at_zero(given.images)[:, 0])
+    x = NETWORKS[method](WIDTH)(given, _step).detach()
+    change = x - with_background_at_zero(given.images)[:, 0]
+    assert float((change - change.mean()).abs().max()) < 1e-6
     assert 0.005 < float((x < 0).to(x.dtype).mean()) < 0.015
 
 
@@ -57,8 +58,10 @@ def test_any_size(method: str, shape: tuple[int, int], periodic: bool) -> None:
 
 @pytest.mark.parametrize("method", NETWORKS)
 def test_a_shift_of_a_periodic_image_shifts_the_answer(method: str) -> None:
-    network, given = _network(method), _given()
-    shift = (STRIDE, -3 * STRIDE)
+    network = _network(method)
+    stride = getattr(network, "stride", STRIDE)
+    given = _given(2 * stride, 4 * stride)
+    shift = (stride, -3 * stride)
     moved = NetworkInput(given.images.roll(shift, (2, 3)), given.condition)
     here, there = (network(one, _step) for one in (given, moved))
     assert float((there - here.roll(shift, (1, 2))).abs().max()) < 1e-5

@@ -1,0 +1,53 @@
+"""The constant of x, which no count tells: what the levels of a clean image say of it.
+
+x is 0 where it is least and 1 where it is most. Were a mean-free image the truth, its least value
+would tell the constant; of one that is nearly so all levels do, and how nearly it is so depends on
+the noise. Levels have no place: a shift, turn or flip of an image changes nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from algorithms.networks.layers import Standardised
+
+LEVELS = (
+    *(0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5),
+    *(0.65, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999, 1.0),
+)
+"""Shares of the pixels that are darker than the levels looked at."""
+
+BACKGROUND = LEVELS.index(0.01)
+"""The level that plain ptychography holds for 0; the network says how far it is from it."""
+
+LEVEL_SCALE = 0.3
+"""About the spread of a level over the training data."""
+
+HIDDEN = 48
+
+
+class Constant(nn.Module):
+    """Mean-free images (B, H, W) and their condition (B, 4) to the mean of x, (B,)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.usual = Standardised()
+        self.layers = nn.Sequential(
+            nn.Linear(len(LEVELS) + self.usual.count, HIDDEN),
+            nn.SiLU(),
+            nn.Linear(HIDDEN, HIDDEN),
+            nn.SiLU(),
+            nn.Linear(HIDDEN, 1),
+        )
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        """(B, H, W), (B, 4) -> (B,)."""
+        levels = torch.quantile(images.flatten(1), images.new_tensor(LEVELS), dim=1).T
+        told = torch.cat([levels / LEVEL_SCALE, self.usual(condition)], dim=1)
+        change: Tensor = self.layers(told)[:, 0]
+        return change - levels[:, BACKGROUND]
