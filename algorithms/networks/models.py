@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from algorithms.networks.attention import WINDOW, TransposedBlock, WindowBlock
 from algorithms.networks.constant import Constant
+from algorithms.networks.diffusion import Diffusion
 from algorithms.networks.inputs import IMAGES, NetworkInput
 from algorithms.networks.layers import ResidualBlock, at_any_size, over_orientations
+from algorithms.networks.plain import with_background_at_zero
 from algorithms.networks.pyramid import STRIDE, BlockOf, Pyramid
-from algorithms.prior import BACKGROUND_PERCENTILE
-
-DataStep = Callable[[Tensor], Tensor]
-"""x (B, H, W) -> the step by which the likelihood would change it, (B, H, W), its mean 0."""
+from algorithms.networks.step import DataStep
 
 
 class Network(Protocol):
@@ -97,17 +96,6 @@ class Unrolled(nn.Module):
         return _with_constant(x, self.constant, given.condition)
 
 
-def with_background_at_zero(images: Tensor) -> Tensor:
-    """Images (B, 2, H, W) with the low percentile of each first one at 0: where a network begins.
-
-    It is plain ptychography's own guess of the constant (`algorithms.prior.pin_background`).
-    """
-    flat = images[:, 0].flatten(1)
-    place = max(1, round(BACKGROUND_PERCENTILE / 100 * flat.shape[1]))
-    background = flat.kthvalue(place, dim=1).values
-    return images - background[:, None, None, None]
-
-
 def _with_constant(images: Tensor, constant: Constant, condition: Tensor) -> Tensor:
     """Images (B, H, W) with the mean that `constant` gives them.
 
@@ -140,9 +128,11 @@ def _change(
 NETWORKS: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
     {
         "dncnn-ed": lambda width: Denoiser(width, ResidualBlock),
+        "phasegan-ed": lambda width: Denoiser(width, ResidualBlock, (1, 2, 3)),
         "transed": lambda width: Denoiser(width, TransposedBlock, (1, 2, 2)),
         "swined": lambda width: Denoiser(width, WindowBlock, (1, 1, 2), STRIDE * WINDOW),
         "physed": Unrolled,
+        "diffed": Diffusion,
     }
 )
 """width -> network."""

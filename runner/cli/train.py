@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 TRAINABLE = {
     "dncnn-ed": "Residual CNN on the ptychographic image.",
+    "phasegan-ed": "The same, taught by the counts and an adversary before any pair.",
+    "transed": "Attention of channels to one another over the whole image.",
+    "swined": "Attention within shifted windows.",
     "physed": "Unrolled likelihood steps with a learned proximal map.",
+    "diffed": "Diffusion prior over specimens, led by the counts.",
 }
 """Method -> one line; the networks are `algorithms.networks.models.NETWORKS`."""
 

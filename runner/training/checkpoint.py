@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from schemas.findings import refuse
 CHECKPOINT_NAME = "checkpoint.safetensors"
 
 MAX_STAMP_BYTES = 4 << 20
+
+Learners = Mapping[str, nn.Module | torch.optim.AdamW]
+"""What changes as a training goes on, by name."""
 
 
 class Point(Record):
@@ -39,14 +43,15 @@ class Stamp(Record):
     curve: tuple[Point, ...]
 
 
-def save(
-    path: Path, stamp: Stamp, network: nn.Module, average: nn.Module, optimiser: torch.optim.AdamW
-) -> None:
+def save(path: Path, stamp: Stamp, learners: Learners) -> None:
     """Write the state, whole or not at all."""
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
-    for number, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
+    tensors: dict[str, Tensor] = {}
+    for part, learner in learners.items():
+        if isinstance(learner, nn.Module):
+            tensors |= {f"{part}.{name}": value for name, value in learner.state_dict().items()}
+            continue
+        for number, state in learner.state_dict()["state"].items():
+            tensors |= {f"{part}.{number}.{name}": value for name, value in state.items()}
     plain = {name: value.contiguous().cpu() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
         save_file(plain, temporary, metadata={"stamp": json_text(stamp)})
@@ -72,19 +77,22 @@ def read_stamp(path: Path) -> Stamp:
         ) from error
 
 
-def load(path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.AdamW) -> None:
+def load(path: Path, learners: Learners) -> None:
     """Put a state back; its stamp has been compared already."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    network.load_state_dict(_under(tensors, "network"))
-    average.load_state_dict(_under(tensors, "average"))
-    held: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under(tensors, "optimiser").items():
-        number, _, part = name.partition(".")
-        held.setdefault(int(number), {})[part] = value
-    state: dict[str, Any] = optimiser.state_dict()
-    state["state"] = dict(sorted(held.items()))
-    optimiser.load_state_dict(state)
+    for part, learner in learners.items():
+        own = _under(tensors, part)
+        if isinstance(learner, nn.Module):
+            learner.load_state_dict(own)
+            continue
+        held: dict[int, dict[str, Tensor]] = {}
+        for name, value in own.items():
+            number, _, quantity = name.partition(".")
+            held.setdefault(int(number), {})[quantity] = value
+        state: dict[str, Any] = learner.state_dict()
+        state["state"] = dict(sorted(held.items()))
+        learner.load_state_dict(state)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from algorithms.networks.diffusion import LEVELS, SPREAD, Diffusion
 from algorithms.networks.inputs import NetworkInput
-from algorithms.networks.models import with_background_at_zero
-from algorithms.networks.step import STEP_FLOOR
+from algorithms.networks.plain import with_background_at_zero
+from algorithms.networks.step import STEP_FLOOR, DataStep
 from physics.curvature import FrequencyBins
 from runner.training.shards import Scenes
 
@@ -30,11 +31,14 @@ class Batch:
         given: what it is given.
         x: the truth, (B, H, W).
         step: what the likelihood would do to an x, on its parabola about the truth.
+        misfit: how much less likely an x makes the counts than the truth does: -log L a pixel
+            above the truth's, (B,).
     """
 
     given: NetworkInput
     x: Tensor
-    step: Callable[[Tensor], Tensor]
+    step: DataStep
+    misfit: Callable[[Tensor], Tensor]
 
 
 def batch_of(
@@ -58,14 +62,21 @@ def batch_of(
     largest = spectrum.amax(dim=1)[:, None, None]
     information = spectrum[:, ring]
 
-    def step(estimate: Tensor) -> Tensor:
+    def step(estimate: Tensor, damping: float | None = None) -> Tensor:
+        added = STEP_FLOOR * largest if damping is None else damping / scale**2
         move = torch.fft.fft2(scale * (estimate - x))
         pull = information * move + torch.fft.fft2(slope)
-        pull = pull / (information + STEP_FLOOR * largest)
+        pull = pull / (information + added)
         taken: Tensor = -torch.fft.ifft2(pull).real / scale
         return taken - taken.mean(dim=(1, 2), keepdim=True)
 
-    return Batch(NetworkInput(stack[:, :2], condition), x, step)
+    def misfit(estimate: Tensor) -> Tensor:
+        move = scale * (estimate - x)
+        pull = torch.fft.ifft2(information * torch.fft.fft2(move)).real
+        excess: Tensor = move * (slope + pull / 2)
+        return excess.mean(dim=(1, 2))
+
+    return Batch(NetworkInput(stack[:, :2], condition), x, step, misfit)
 
 
 def loss(estimate: Tensor, x: Tensor) -> Tensor:
@@ -78,6 +89,21 @@ def loss(estimate: Tensor, x: Tensor) -> Tensor:
     varying = error.var(dim=(1, 2), correction=0)
     constant = error.mean(dim=(1, 2)) / CONSTANT_SCALE
     return ((varying + SETTLED_MSE).log() + constant.square().log1p()).mean()
+
+
+def denoising(network: Diffusion, batch: Batch, random: torch.Generator) -> Tensor:
+    """What a prior learns from: specimens under noise of any level, all levels weighing alike."""
+    count = len(batch.x)
+    low, high = np.log10(LEVELS)
+    share = torch.rand(count, generator=random).to(batch.x)
+    level = 10 ** (low + (high - low) * share)
+    noise = torch.randn(batch.x.shape, generator=random).to(batch.x)
+    noisy = batch.x + level[:, None, None] * noise
+    found = network.denoise(noisy, level, batch.given.condition[:, -1])
+    least = level.square() * SPREAD**2 / (level.square() + SPREAD**2)
+    squared: Tensor = (found - batch.x).square().mean(dim=(1, 2))
+    weighted: Tensor = squared / least
+    return weighted.mean()
 
 
 def psnr_db(estimate: Tensor, x: Tensor) -> Tensor:

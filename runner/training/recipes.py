@@ -57,6 +57,16 @@ class TrainRecipe(Record):
         lt=1.0,
     )
     width: int = Field(default=32, ge=8, description="channels at the finest scale")
+    adversarial: float = quantity(
+        "", "weight of the adversary's displeasure; 0: there is none", default=0.0, ge=0.0
+    )
+    unpaired: float = quantity(
+        "",
+        "share of the steps, at the beginning, in which the counts and the adversary alone teach",
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+    )
 
 
 def data_recipe(path: Path | None) -> DataRecipe:

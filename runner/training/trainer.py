@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from algorithms.networks.diffusion import Diffusion
 from algorithms.networks.models import NETWORKS
 from runner.files.hdf5 import make_folder
 from runner.training import checkpoint, losses
+from runner.training.adversary import Adversary
 from runner.training.checkpoint import CHECKPOINT_NAME, Point, Stamp
 from runner.training.recipes import TrainRecipe
 from runner.training.shards import Scenes, read_manifest, read_scenes
@@ -71,6 +73,22 @@ class Training:
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), weight_decay=self.recipe.weight_decay
         )
+        self.adversary = (
+            Adversary(self.recipe, self.device) if self.recipe.adversarial > 0 else None
+        )
+
+    @property
+    def learners(self) -> checkpoint.Learners:
+        """Everything that changes as it learns."""
+        learners: dict[str, nn.Module | torch.optim.AdamW] = {
+            "network": self.network,
+            "average": self.average,
+            "optimiser": self.optimiser,
+        }
+        if self.adversary is not None:
+            learners["adversary"] = self.adversary.network
+            learners["adversary_optimiser"] = self.adversary.optimiser
+        return learners
 
     @property
     def stamp(self) -> Stamp:
@@ -86,7 +104,7 @@ class Training:
     def save(self) -> None:
         """Keep the state."""
         path = self.folder / CHECKPOINT_NAME
-        checkpoint.save(path, self.stamp, self.network, self.average, self.optimiser)
+        checkpoint.save(path, self.stamp, self.learners)
 
     def resume(self) -> None:
         """Go on from the state that is there, if one is.
@@ -107,7 +125,7 @@ class Training:
                 found=f"{found.method}, step {found.step}, of another recipe or other data",
                 hint="choose another --out, or remove the file",
             )
-        checkpoint.load(path, self.network, self.average, self.optimiser)
+        checkpoint.load(path, self.learners)
         self.step, self.curve = found.step, list(found.curve)
 
 
@@ -190,7 +208,8 @@ def _step(training: Training, scenes: Scenes) -> float:
     for group in training.optimiser.param_groups:
         group["lr"] = learning_rate(recipe, training.step)
     training.optimiser.zero_grad()
-    value = losses.loss(training.network(batch.given, batch.step), batch.x)
+    random = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    value = _objective(training, batch, random)
     if not torch.isfinite(value):
         raise refuse(
             "USAGE",
@@ -211,6 +230,22 @@ def _step(training: Training, scenes: Scenes) -> float:
         ):
             kept.lerp_(new, 1 - decay)
     return float(value.detach())
+
+
+def _objective(training: Training, batch: losses.Batch, random: torch.Generator) -> Tensor:
+    """What a network learns from: a prior from specimens alone, any other from what it answers."""
+    network, recipe, adversary = training.network, training.recipe, training.adversary
+    if isinstance(network, Diffusion):
+        return losses.denoising(network, batch, random)
+    x = network(batch.given, batch.step)
+    if training.step < recipe.unpaired * recipe.steps:
+        value = batch.misfit(x).mean()
+    else:
+        value = losses.loss(x, batch.x)
+    if adversary is not None:
+        adversary.learn(batch.x.roll(1, 0), x)
+        value = value + recipe.adversarial * adversary.displeasure(x)
+    return value
 
 
 def _chosen(
