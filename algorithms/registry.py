@@ -103,6 +103,34 @@ RECONSTRUCTORS: Mapping[str, Entry] = MappingProxyType(
             "algorithms.reconstructors.ptychography:Ptychography",
             "iterative phase retrieval on the counts' likelihood, known probe",
         ),
+        "ensemble": Entry(
+            "algorithms.reconstructors.ensemble:Ensemble",
+            "the mean of several networks' images, trained here; the counts have the last word",
+        ),
+        "physed": Entry(
+            "algorithms.reconstructors.physed:PhysEd",
+            "unrolled likelihood steps with a learned proximal map, trained here",
+        ),
+        "diffed": Entry(
+            "algorithms.reconstructors.diffed:DiffEd",
+            "samples of a diffusion prior led by the counts, with their spread; trained here",
+        ),
+        "swined": Entry(
+            "algorithms.reconstructors.swined:SwinEd",
+            "transformer of shifted windows on the ptychographic image, trained here",
+        ),
+        "transed": Entry(
+            "algorithms.reconstructors.transed:TransEd",
+            "transformer over channels on the ptychographic image, trained here",
+        ),
+        "dncnn-ed": Entry(
+            "algorithms.reconstructors.dncnn_ed:DncnnEd",
+            "residual CNN on the ptychographic image, trained here",
+        ),
+        "phasegan-ed": Entry(
+            "algorithms.reconstructors.phasegan_ed:PhaseganEd",
+            "CNN taught by the counts and an adversary, then by pairs; trained here",
+        ),
         "epie": Entry(
             "algorithms.reconstructors.epie:Epie",
             "ptychographic iterative engine: projections pattern by pattern, stopped by the data",

@@ -19,6 +19,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from algorithms.learned.method import Learned
 from algorithms.networks.models import NETWORKS
 from algorithms.prior import pin_background
 from algorithms.reconstructors.ptychography import Ptychography
+from algorithms.registry import RECONSTRUCTORS
 from benchmarks import learned_picture, page
 from benchmarks.learned_scenes import PLAIN, Answer, answer, plain_of, scenes
 from runner.scoring.metrics import psnr_db
@@ -46,6 +48,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "learned.json"
 PAGE = page.DOCS / "learned.md"
 CACHE = ROOT / "benchmarks" / "results" / "learned"
 """Scenes and what plain ptychography made of them; not kept in git."""
+
+METHODS = [*NETWORKS, "ensemble"]
 
 SEEN_BY = 2.0
 """What is finer than this many apertures' radii only scattering beyond the disk shows."""
@@ -153,8 +157,10 @@ def plain(options: argparse.Namespace) -> None:
 
 
 def learned(method: str) -> type[Learned]:
-    """The reconstructor of a network."""
-    return type(method, (Learned,), {"network_name": method})
+    """The reconstructor of a network, or of several."""
+    module, _, name = RECONSTRUCTORS[method].target.partition(":")
+    found: type[Learned] = getattr(import_module(module), name)
+    return found
 
 
 def run(options: argparse.Namespace) -> None:
@@ -164,7 +170,7 @@ def run(options: argparse.Namespace) -> None:
         begun, spec, base = plain_of(scene, CACHE)
         found.append(base)
         sample = replace(scene.sample, phase=begun.likeliest.numpy())
-        for method in options.only or list(NETWORKS):
+        for method in options.only or METHODS:
             algorithm = learned(method)(weights=options.weights)
             algorithm.setup()
             started = time.monotonic()
@@ -243,7 +249,7 @@ def main() -> None:
     running = commands.add_parser("run")
     running.add_argument("--scenes", type=int, default=16)
     running.add_argument("--weights", required=True, help="folder of weights")
-    running.add_argument("--only", action="append", choices=list(NETWORKS))
+    running.add_argument("--only", action="append", choices=METHODS)
     running.set_defaults(act=run)
     begun = commands.add_parser("plain")
     begun.add_argument("--scenes", type=int, default=16)

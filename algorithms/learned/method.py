@@ -1,7 +1,7 @@
 """A learned reconstruction of one sample.
 
 1. Plain ptychography: the likeliest phase, and that under its spectral prior.
-2. The network makes x of both, in all orientations, constant included.
+2. The network makes x of both, in all orientations, constant included; of several, the mean.
 3. Where the counts contradict its image in a place, they are believed (`algorithms.prior`).
 4. Steps towards the counts that cannot make the likelihood worse (`consistency`).
 5. The guard: the better explanation of the two is returned (`guard`).
@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from algorithms.learned.guard import Verdict, things_told
 from algorithms.learned.plain import Plain
 from algorithms.networks.inputs import network_input, resolution_px
 from algorithms.networks.step import data_step
-from algorithms.networks.weights import Trained, read_weights, shipped
+from algorithms.networks.weights import Trained, TrainedRange, read_weights, shipped
 from algorithms.prior import believe_contradictions, pin_background
 from algorithms.reconstructors.ptychography import Ptychography
 from schemas.spec import MismatchSpec
@@ -40,8 +40,21 @@ NEARLY = 0.02
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a network makes of a sample.
+
+    Attributes:
+        phi: the phase, (H, W) [rad].
+        diagnostics: what else it has to say.
+    """
+
+    phi: Tensor
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Learned:
-    """What the learned reconstructors have in common; each names its network.
+    """What the learned reconstructors have in common; each names its network, or several.
 
     Attributes:
         turned: the network's answer is averaged over the image's eight orientations.
@@ -53,21 +66,21 @@ class Learned:
     turned: bool = True
     consistency_steps: int = 2
     weights: str | None = None
-    network_name: ClassVar[str]
+    networks: ClassVar[tuple[str, ...]]
 
     def setup(self) -> None:
         """Read the weights."""
         self.trained()
 
-    def trained(self) -> Trained:
-        """The network and its weights.
+    def trained(self) -> tuple[Trained, ...]:
+        """The networks and their weights.
 
         Raises:
             ContractError: WEIGHTS_INVALID.
         """
         if self.weights is None:
-            return shipped(self.network_name)
-        return read_weights(Path(self.weights), self.network_name)
+            return tuple(shipped(name) for name in self.networks)
+        return tuple(read_weights(Path(self.weights), name) for name in self.networks)
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) in [0, 1]; and the spec once more, where a phase came with it."""
@@ -83,12 +96,14 @@ class Learned:
         if sample.seconds_left <= 0:
             told = {"network": {"warning": "no time was left for the network"}}
             return Reconstruction(plain_x.cpu().numpy(), diagnostics=diagnostics | told)
-        trained = self.trained()
-        made = self.apply(trained, sample, spec, plain)
+        members = self.trained()
+        answers = [self.apply(member, sample, spec, plain) for member in members]
+        made = torch.stack([answer.phi for answer in answers]).mean(dim=0)
         resolution = resolution_px(sample.operator.attrs)
         made = believe_contradictions(made, plain.likeliest, plain.curvature.window, resolution)
+        share = torch.stack([member.data_share for member in members]).mean(dim=0)
         consistent = towards_counts(
-            made, spec, plain.objective, plain.curvature, trained.data_share, self.consistency_steps
+            made, spec, plain.objective, plain.curvature, share, self.consistency_steps
         )
         verdict = Verdict(
             things_told(plain.curvature),
@@ -103,20 +118,22 @@ class Learned:
             found = plain.objective.spec_information(phi, spec)
             refined, _ = gauss_newton(found, spec, sample)
         learned: dict[str, Any] = {
-            "weights": trained.card.sha256,
+            "weights": {member.card.method: member.card.sha256 for member in members},
             "loss_of_network": consistent.before,
             "loss": consistent.after,
             "excess": verdict.excess,
             "excess_of_plain": verdict.excess_of_plain,
             "believed": verdict.believed,
-            "unlike_training": unlike_training(trained, sample, plain),
+            "unlike_training": unlike_training(members[0].card.trained, sample, plain),
         }
+        for answer in answers:
+            learned |= answer.diagnostics
         if not verdict.believed:
             learned["warning"] = DOUBT.format(excess=verdict.excess, plain=verdict.excess_of_plain)
         return Reconstruction(x.cpu().numpy(), refined, diagnostics | {"network": learned})
 
-    def apply(self, trained: Trained, sample: Sample, spec: MismatchSpec, plain: Plain) -> Tensor:
-        """The network's phase, (H, W) [rad]."""
+    def apply(self, trained: Trained, sample: Sample, spec: MismatchSpec, plain: Plain) -> Answer:
+        """What one network makes of a sample."""
         attrs = sample.operator.attrs
         given = network_input(plain.image, plain.likeliest, plain.curvature, attrs)
         step = data_step(
@@ -127,12 +144,12 @@ class Learned:
         network = trained.network.to(plain.image.device)
         with torch.no_grad():
             x: Tensor = network(given, step, periodic=attrs.periodic, turned=self.turned)
-        return attrs.phase_scale_rad * x[0]
+        return Answer(attrs.phase_scale_rad * x[0])
 
 
-def unlike_training(trained: Trained, sample: Sample, plain: Plain) -> list[str]:
+def unlike_training(known: TrainedRange, sample: Sample, plain: Plain) -> list[str]:
     """In what a sample differs from all that a network was trained on; for people."""
-    attrs, known = sample.operator.attrs, trained.card.trained
+    attrs = sample.operator.attrs
     found = [
         f"{name} {getattr(attrs, name):g}, trained at {getattr(known, name):g}"
         for name in ("energy_eV", "semiangle_mrad", "C10_A", "sampling_A")

@@ -53,10 +53,10 @@ class Says(nn.Module):
 class Made(Learned):
     answer: Callable[[Tensor], Tensor] = torch.clone
     share: float = 0.2
-    network_name: ClassVar[str] = "none"
+    networks: ClassVar[tuple[str, ...]] = ("none",)
 
-    def trained(self) -> Trained:
-        return Trained(Says(self.answer), torch.full((9,), self.share), CARD)
+    def trained(self) -> tuple[Trained, ...]:
+        return (Trained(Says(self.answer), torch.full((9,), self.share), CARD),)
 
 
 def _truth(_: Tensor) -> Tensor:
@@ -170,9 +170,9 @@ def test_another_instrument_is_told() -> None:
 
     @dataclass(frozen=True)
     class Elsewhere(Made):
-        def trained(self) -> Trained:
+        def trained(self) -> tuple[Trained, ...]:
             card = CARD.model_copy(update={"trained": other})
-            return Trained(Says(_truth), torch.zeros(9), card)
+            return (Trained(Says(_truth), torch.zeros(9), card),)
 
     told = Elsewhere().reconstruct(_sample(), SPEC).diagnostics["network"]["unlike_training"]
     assert len(told) == 2

@@ -1,0 +1,78 @@
+"""A diffusion prior over specimens, led by the counts: samples, their mean and their spread.
+
+docs/algorithms/diffed.md; the prior is `algorithms.networks.diffusion`.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from algorithms.base import Sample
+from algorithms.learned.method import Answer, Learned
+from algorithms.learned.plain import Plain
+from algorithms.networks.diffusion import Diffusion
+from algorithms.networks.inputs import network_input
+from algorithms.networks.step import parabola_step
+from algorithms.networks.weights import Trained
+from schemas.spec import MismatchSpec
+
+MOST_PIXELS = 40_000
+"""Of the map of uncertainty, which has to fit into the diagnostics."""
+
+
+@dataclass(frozen=True)
+class DiffEd(Learned):
+    """Samples of a diffusion prior that the counts lead; their mean is x_hat.
+
+    Attributes:
+        samples: how many.
+    """
+
+    samples: int = 6
+    networks: ClassVar[tuple[str, ...]] = ("diffed",)
+
+    def apply(self, trained: Trained, sample: Sample, spec: MismatchSpec, plain: Plain) -> Answer:
+        """The mean of the samples; their spread in the diagnostics."""
+        attrs = sample.operator.attrs
+        given = network_input(plain.image, plain.likeliest, plain.curvature, attrs)
+        _, slope = plain.objective.gradient(plain.likeliest, spec)
+        scale = attrs.phase_scale_rad
+        step = parabola_step(plain.likeliest, slope, plain.curvature, scale)
+        network = trained.network.to(plain.image.device)
+        assert isinstance(network, Diffusion)
+        with torch.no_grad():
+            found = network.samples(given, step, self.samples, periodic=attrs.periodic)[:, 0]
+        spread = found.std(dim=0) if self.samples > 1 else torch.zeros_like(found[0])
+        return Answer(scale * found.mean(dim=0), {"uncertainty": uncertainty_map(spread)})
+
+
+def uncertainty_map(spread: Tensor) -> dict[str, Any]:
+    """A map (H, W) in few characters: a byte a pixel (255: `largest`), one pixel in `stride`.
+
+    `uncertainty_of` reads it again.
+    """
+    stride = 1
+    while spread[::stride, ::stride].numel() > MOST_PIXELS:
+        stride += 1
+    coarse = spread[::stride, ::stride]
+    largest = float(coarse.max().clamp_min(1e-6))
+    levels = (coarse / largest * 255).round().to(torch.uint8).cpu().numpy()
+    return {
+        "mean": float(spread.mean()),
+        "largest": largest,
+        "shape": list(levels.shape),
+        "stride": stride,
+        "base64": base64.b64encode(levels.tobytes()).decode("ascii"),
+    }
+
+
+def uncertainty_of(told: dict[str, Any]) -> Tensor:
+    """The map (h, w) that `uncertainty_map` told, in units of x."""
+    levels = torch.frombuffer(bytearray(base64.b64decode(told["base64"])), dtype=torch.uint8)
+    spread: Tensor = levels.reshape(told["shape"]).float() * told["largest"] / 255
+    return spread
