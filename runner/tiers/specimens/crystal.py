@@ -75,7 +75,8 @@ class Atoms:
 
     def renamed(self, indices: NDArray[np.int64], symbol: str) -> Atoms:
         """The same sites, with another element on some of them."""
-        symbols = self.symbols.copy()
+        # An array of one-letter symbols would cut a longer one short.
+        symbols = self.symbols.astype(np.result_type(self.symbols, np.str_(symbol)))
         symbols[indices] = symbol
         return Atoms(symbols, self.positions)
 

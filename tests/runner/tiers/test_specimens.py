@@ -482,3 +482,8 @@ def test_a_structure_larger_than_the_box_is_refused(tmp_path: Path) -> None:
     ase.io.write(path, ase.Atoms("C2", [[0, 0, 0], [40.0, 0, 0]]))
     with pytest.raises(ContractError, match="larger object shape"):
         from_structure_file(path, np.random.default_rng(0))
+
+
+def test_a_longer_symbol_is_not_cut_short() -> None:
+    carbon = Atoms(np.array(["C", "C", "C"]), np.zeros((3, 3)))
+    assert carbon.renamed(np.array([1]), "Si").symbols.tolist() == ["C", "Si", "C"]
