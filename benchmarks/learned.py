@@ -2,8 +2,8 @@
 
     python -m benchmarks.learned errors [--scenes N]    # where the error of plain ptychography lies
     python -m benchmarks.learned plain [--scenes N]     # plain ptychography, blind, kept in a cache
-    python -m benchmarks.learned run --weights FOLDER      # the networks, from where that ended
-    python -m benchmarks.learned tables [--weights FOLDER] # into docs/learned.md; scores, curves
+    python -m benchmarks.learned run [--weights FOLDER]    # the networks, from where that ended
+    python -m benchmarks.learned tables                    # tables and pictures into docs/
 
 `errors`: every tier's scenes with the true spec. The same scenes to first order in the noise
 (`runner.training.first_order`), which is what the networks are trained on, stand beside.
@@ -21,19 +21,21 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from algorithms.base import Sample
+from algorithms.base import Reconstruction, Sample
 from algorithms.learned.method import Learned
 from algorithms.networks.models import NETWORKS
 from algorithms.prior import pin_background
+from algorithms.reconstructors.diffed import uncertainty_of
 from algorithms.reconstructors.ptychography import Ptychography
 from algorithms.registry import RECONSTRUCTORS
-from benchmarks import learned_picture, page
-from benchmarks.learned_scenes import PLAIN, Answer, answer, plain_of, scenes
+from benchmarks import learned_card, learned_picture, page
+from benchmarks.learned_scenes import PLAIN, Answer, Scene, answer, plain_of, scenes
 from runner.scoring.metrics import psnr_db
 from runner.tiers.recipes import default_recipe
 from runner.tiers.simulate import ideal_operator, simulate
@@ -50,6 +52,8 @@ CACHE = ROOT / "benchmarks" / "results" / "learned"
 """Scenes and what plain ptychography made of them; not kept in git."""
 
 METHODS = [*NETWORKS, "ensemble"]
+
+COVERAGE_WIDTHS = learned_picture.COVERAGE_WIDTHS
 
 SEEN_BY = 2.0
 """What is finer than this many apertures' radii only scattering beyond the disk shows."""
@@ -164,13 +168,16 @@ def learned(method: str) -> type[Learned]:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Every network on every scene, and plain ptychography beside."""
-    found: list[Answer] = []
+    """Networks on every scene, and plain ptychography beside; what is measured again replaces."""
+    methods = options.only or METHODS
+    kept = json.loads(RESULTS.read_text())
+    answers = [one for one in kept.get("answers", []) if one["method"] not in (*methods, PLAIN)]
+    coverage = [] if "diffed" in methods else kept.get("coverage", [])
     for scene in scenes(CACHE, options.scenes):
         begun, spec, base = plain_of(scene, CACHE)
-        found.append(base)
+        answers.append(asdict(base))
         sample = replace(scene.sample, phase=begun.likeliest.numpy())
-        for method in options.only or METHODS:
+        for method in methods:
             algorithm = learned(method)(weights=options.weights)
             algorithm.setup()
             started = time.monotonic()
@@ -178,21 +185,34 @@ def run(options: argparse.Namespace) -> None:
             seconds = base.seconds + time.monotonic() - started
             refined = solved.spec if isinstance(solved.spec, MismatchSpec) else spec
             told = solved.diagnostics["network"]
-            found.append(answer(scene, method, solved, refined, seconds, told["believed"]))
-            print(found[-1], told["excess"], told["excess_of_plain"], base.psnr_db, flush=True)
-        kept = json.loads(RESULTS.read_text())
-        kept["answers"] = [asdict(one) for one in found]
+            found = answer(scene, method, solved, refined, seconds, told["believed"])
+            answers.append(asdict(found))
+            print(f"{found.tier:7} {found.scene:25} {method:12} {found.psnr_db:6.2f} dB", end=" ")
+            print(f"({base.psnr_db:.2f} before), {seconds:.1f} s", flush=True)
+            if "uncertainty" in told and told["believed"]:
+                entry = {"tier": found.tier, "number": found.number}
+                coverage.append(entry | {"shares": _covered(solved, scene, told["uncertainty"])})
+        kept |= {"answers": answers, "coverage": coverage}
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def tables(options: argparse.Namespace) -> None:
-    """Write what was measured into the page."""
+def _covered(solved: Reconstruction, scene: Scene, told: dict[str, Any]) -> list[float]:
+    """Shares of the pixels whose truth is within so many standard deviations of x_hat."""
+    spread = uncertainty_of(told).numpy()
+    error = np.abs(solved.x_hat - scene.x)[:: told["stride"], :: told["stride"]]
+    return [float((error <= width * spread).mean()) for width in COVERAGE_WIDTHS]
+
+
+def tables(_: argparse.Namespace) -> None:
+    """Write what was measured into the pages."""
+    kept = json.loads(RESULTS.read_text())
     page.put("learned-errors", _errors_table(), PAGE)
-    answers = [Answer(**one) for one in json.loads(RESULTS.read_text()).get("answers", [])]
-    if answers:
-        print(_scores_table(answers))
-    if answers and options.weights:
-        learned_picture.draw(answers, options.weights, RESULTS.with_suffix(".png"))
+    answers = [Answer(**one) for one in kept["answers"]]
+    page.put("learned-scores", _scores_table(answers), PAGE)
+    for method in NETWORKS:
+        text = learned_card.card_text(method, [a for a in answers if a.method == method], answers)
+        page.put(f"{method}-card", text, page.DOCS / "algorithms" / f"{method}.md")
+    learned_picture.draw(answers, kept["coverage"])
 
 
 def _errors_table() -> str:
@@ -248,15 +268,13 @@ def main() -> None:
     errors.set_defaults(act=measure)
     running = commands.add_parser("run")
     running.add_argument("--scenes", type=int, default=16)
-    running.add_argument("--weights", required=True, help="folder of weights")
+    running.add_argument("--weights", help="folder of weights; those that ship without")
     running.add_argument("--only", action="append", choices=METHODS)
     running.set_defaults(act=run)
     begun = commands.add_parser("plain")
     begun.add_argument("--scenes", type=int, default=16)
     begun.set_defaults(act=plain)
-    writing = commands.add_parser("tables")
-    writing.add_argument("--weights", type=Path, help="folder of weights, for the curves")
-    writing.set_defaults(act=tables)
+    commands.add_parser("tables").set_defaults(act=tables)
     options = parser.parse_args()
     options.act(options)
 

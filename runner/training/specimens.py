@@ -1,8 +1,8 @@
 """Endless specimens to train on: a crystal, how it lies in the box, its defects, its support.
 
 How it lies: a film that fills the box, strained to fit, with terraces; a flake; or grains, each
-turned as it likes. A film may carry a second crystal: a flake of another material, or of its own,
-twisted. Defects: vacancies, foreign atoms, adatoms, static displacements.
+turned as it likes. A film may carry a second crystal: a flake of another material, or a film of its
+own, twisted. Defects: vacancies, foreign atoms, adatoms, static displacements.
 """
 
 from __future__ import annotations
@@ -109,11 +109,16 @@ def _crystal(source: Source, box: Box, rng: np.random.Generator) -> Crystal:
         strain = fit.strain_percent
         parts.append(_film(fill(cell, fit, box), period_A, box, rng))
         if rng.uniform() < 0.3:
-            above, _, other = source.draw(rng) if rng.uniform() < 0.5 else (cell, 0.0, name)
-            parts.append(_flake(above, box, rng).moved((0.0, 0.0, 3 * period_A)))
-            name = f"{name} and {other}"
+            if rng.uniform() < 0.5:
+                above, _, other = source.draw(rng)
+                layer = _flake(above, box, rng)
+                name = f"{name} and {other}"
+            else:
+                layer = _grains(cell, box, rng, count=1)
+                name = f"{name} and the same, twisted"
+            parts.append(layer.moved((0.0, 0.0, 3 * period_A)))
     elif arrangement == "grains":
-        parts.append(_grains(cell, box, rng))
+        parts.append(_grains(cell, box, rng, count=int(rng.integers(2, 5))))
     else:
         arrangement = "flake"
         parts.append(_flake(cell, box, rng))
@@ -160,9 +165,9 @@ def _flake(cell: Cell, box: Box, rng: np.random.Generator) -> Atoms:
     return atoms.where(inside).moved((float(place[0]), float(place[1]), 0.0))
 
 
-def _grains(cell: Cell, box: Box, rng: np.random.Generator) -> Atoms:
-    """Two to four grains that fill the box: the cells of Voronoi about random seeds."""
-    seeds = rng.uniform(size=(int(rng.integers(2, 5)), 2)) * box.size
+def _grains(cell: Cell, box: Box, rng: np.random.Generator, *, count: int) -> Atoms:
+    """Grains that fill the box: the cells of Voronoi about random seeds; one meets itself."""
+    seeds = rng.uniform(size=(count, 2)) * box.size
     parts = []
     for number, seed in enumerate(seeds):
         patch = _patch(cell, 0.75 * float(box.size.max()), rng)
