@@ -126,6 +126,8 @@ MATERIALS: tuple[Material, ...] = (
             ("AlSb", ("Al", "Sb"), 6.136),
             ("CdTe", ("Cd", "Te"), 6.482),
             ("diamond", ("C", "C"), 3.567),
+            ("SiC", ("Si", "C"), 4.360),
+            ("BP", ("B", "P"), 4.538),
             ("ZnS", ("Zn", "S"), 5.409),
         )
         for structure in (Structure.ZINC_BLENDE_110, Structure.ZINC_BLENDE_001)
@@ -139,6 +141,8 @@ MATERIALS: tuple[Material, ...] = (
         ("Pb", 4.951),
     ),
     *_metals((Structure.BCC_001, Structure.BCC_110), ("Fe", 2.867), ("Nb", 3.300), ("Ta", 3.303)),
+    *_metals((Structure.BCC_001, Structure.BCC_110), ("Li", 3.51)),
+    *_metals((Structure.HCP,), ("Be", 2.286), ("Mg", 3.209)),
     *_metals((Structure.HCP,), ("Ti", 2.951), ("Zn", 2.665), ("Re", 2.761), ("Y", 3.648)),
 )
 """Trained on."""

@@ -25,6 +25,7 @@ from runner.tiers.specimens.crystal import (
     stacked,
     terrace,
 )
+from runner.tiers.specimens.extra import organizer_module
 from runner.tiers.specimens.model import Specimen
 from runner.tiers.specimens.potential import image, specimen
 from runner.tiers.specimens.supercell import fill, fits
@@ -100,7 +101,7 @@ def draw_training_specimen(
 
 def _crystal(source: Source, box: Box, rng: np.random.Generator) -> Crystal:
     cell, period_A, name = source.draw(rng)
-    arrangement = str(rng.choice(["film", "flake", "grains"], p=[0.55, 0.25, 0.2]))
+    arrangement = str(rng.choice(["film", "flake", "grains"], p=[0.6, 0.15, 0.25]))
     parts: list[Atoms] = []
     strain = 0.0
     found = fits(cell, box) if arrangement == "film" else []
@@ -108,8 +109,8 @@ def _crystal(source: Source, box: Box, rng: np.random.Generator) -> Crystal:
         fit = found[int(rng.integers(len(found)))]
         strain = fit.strain_percent
         parts.append(_film(fill(cell, fit, box), period_A, box, rng))
-        if rng.uniform() < 0.3:
-            if rng.uniform() < 0.5:
+        if rng.uniform() < 0.35:
+            if rng.uniform() < 0.4:
                 above, _, other = source.draw(rng)
                 layer = _flake(above, box, rng)
                 name = f"{name} and {other}"
@@ -195,16 +196,27 @@ def _with_defects(atoms: Atoms, box: Box, rng: np.random.Generator) -> Atoms:
         atoms = atoms.without(rng.permutation(count)[: int(rng.integers(1, 2 + count // 40))])
     if rng.uniform() < 0.3 and len(atoms):
         foreign = rng.permutation(len(atoms))[: int(rng.integers(1, 2 + len(atoms) // 40))]
-        atoms = atoms.renamed(foreign, str(rng.choice(PALETTE)))
+        atoms = atoms.renamed(foreign, _stranger(atoms, rng))
     if rng.uniform() < 0.25:
         places = rng.uniform(size=(int(rng.integers(1, 9)), 2)) * box.size
         heights = np.full(len(places), 5.0)
-        symbols = np.full(len(places), str(rng.choice(PALETTE)))
+        symbols = np.full(len(places), _stranger(atoms, rng))
         atoms = atoms + Atoms(symbols, np.column_stack([places, heights]))
     if rng.uniform() < 0.4:
         spread = float(rng.uniform(0.02, 0.15))
         atoms = replace(atoms, positions=atoms.positions + _in_plane(rng, len(atoms), spread))
     return atoms
+
+
+def _stranger(atoms: Atoms, rng: np.random.Generator) -> str:
+    """An element; half of the time none that is heavier than those there.
+
+    One heavy atom among light ones takes the whole range of x, and leaves a faint crystal.
+    """
+    atomic_numbers = organizer_module("ase.data").atomic_numbers
+    heaviest = max(atomic_numbers[symbol] for symbol in set(atoms.symbols.tolist()))
+    lighter = [symbol for symbol in PALETTE if atomic_numbers[symbol] <= heaviest]
+    return str(rng.choice(lighter if lighter and rng.uniform() < 0.5 else PALETTE))
 
 
 def _in_plane(rng: np.random.Generator, count: int, spread_A: float) -> Array:
