@@ -2,7 +2,8 @@
 
 x is 0 where it is least and 1 where it is most. Were a mean-free image the truth, its least value
 would tell the constant; of one that is nearly so all levels do, and how nearly it is so depends on
-the noise. Levels have no place: a shift, turn or flip of an image changes nothing.
+the noise. The image that the network began with is asked too: it has no opinion on what a
+background looks like. Levels have no place: a shift, turn or flip of an image changes nothing.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ HIDDEN = 48
 
 
 class Constant(nn.Module):
-    """Mean-free images (B, H, W) and their condition (B, 4) to the mean of x, (B,)."""
+    """What the network made, and what it began with, to the mean of x."""
 
     def __init__(self) -> None:
         super().__init__()
         self.usual = Standardised()
         self.layers = nn.Sequential(
-            nn.Linear(len(LEVELS) + self.usual.count, HIDDEN),
+            nn.Linear(2 * len(LEVELS) + self.usual.count, HIDDEN),
             nn.SiLU(),
             nn.Linear(HIDDEN, HIDDEN),
             nn.SiLU(),
@@ -45,9 +46,23 @@ class Constant(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
-        """(B, H, W), (B, 4) -> (B,)."""
-        levels = torch.quantile(images.flatten(1), images.new_tensor(LEVELS), dim=1).T
-        told = torch.cat([levels / LEVEL_SCALE, self.usual(condition)], dim=1)
+    def forward(self, made: Tensor, begun: Tensor, condition: Tensor) -> Tensor:
+        """Images (B, H, W) whose means do not matter, and their condition (B, 4) -> (B,)."""
+        return self.mean_of(self.told(made, begun, condition))
+
+    def told(self, made: Tensor, begun: Tensor, condition: Tensor) -> Tensor:
+        """All that it goes by, (B, n)."""
+        both = [_levels(images) / LEVEL_SCALE for images in (made, begun)]
+        return torch.cat([*both, self.usual(condition)], dim=1)
+
+    def mean_of(self, told: Tensor) -> Tensor:
+        """`told` (B, n) -> the mean of x, (B,)."""
         change: Tensor = self.layers(told)[:, 0]
-        return change - levels[:, BACKGROUND]
+        return change - LEVEL_SCALE * told[:, BACKGROUND]
+
+
+def _levels(images: Tensor) -> Tensor:
+    """Levels of images (B, H, W) about their means, (B, levels)."""
+    flat = images.flatten(1)
+    levels = torch.quantile(flat, images.new_tensor(LEVELS), dim=1).T
+    return levels - flat.mean(dim=1, keepdim=True)

@@ -30,7 +30,7 @@ class Point(Record):
 
     step: int = Field(description="steps taken")
     loss: float = Field(description="mean training loss since the last point")
-    validation_psnr_db: float = Field(description="mean PSNR of the validation scenes")
+    validation_psnr_db: float = Field(description="of the validation scenes, their mean given")
 
 
 class Stamp(Record):

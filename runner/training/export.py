@@ -21,6 +21,7 @@ from physics.curvature import FrequencyBins
 from runner.files.hdf5 import atomic_path, make_folder, sha256_of
 from runner.training import losses
 from runner.training.recipes import DataRecipe
+from runner.training.settle import settle_constant
 from runner.training.shards import Scenes, read_manifest, read_scenes
 from runner.training.trainer import Training, validate
 
@@ -32,7 +33,7 @@ LEAST_POWER = 1e-12
 
 
 def export(training: Training, data: Path, folder: Path) -> WeightsCard:
-    """Write `METHOD.safetensors`, `METHOD.json` and `METHOD.csv` into a folder.
+    """Settle the constant; write `METHOD.safetensors`, `METHOD.json` and `METHOD.csv`.
 
     Args:
         training: finished, or as far as it came.
@@ -41,8 +42,9 @@ def export(training: Training, data: Path, folder: Path) -> WeightsCard:
     """
     make_folder(folder)
     manifest, data_sha256 = read_manifest(data)
-    scenes = read_scenes(data, manifest, "validation")
+    seen, scenes = (read_scenes(data, manifest, name) for name in ("train", "validation"))
     network, method = training.average, training.method
+    settle_constant(network, seen, training.recipe.seed, training.device)
     tensors = {
         f"{NETWORK_PREFIX}{name}": value.detach().cpu().contiguous()
         for name, value in network.state_dict().items()
@@ -63,7 +65,7 @@ def export(training: Training, data: Path, folder: Path) -> WeightsCard:
         validation_psnr_db=round(float(psnr.mean()), 3),
         plain_psnr_db=round(float(_plain(scenes).mean()), 3),
         recipe=training.recipe.model_dump(mode="json"),
-        trained=_range(manifest.recipe, read_scenes(data, manifest, "train")),
+        trained=_range(manifest.recipe, seen),
     )
     with atomic_path(folder / f"{method}.json") as path:
         text = json.dumps(card.model_dump(mode="json"), indent=1)

@@ -19,9 +19,6 @@ from runner.training.shards import Scenes
 SETTLED_MSE = 1e-5
 """Mean squared error that is good enough: 50 dB. Better scenes are pulled at no further."""
 
-CONSTANT_SCALE = 0.02
-"""Error of the constant about which it matters: alone it would be 34 dB."""
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -80,15 +77,9 @@ def batch_of(
 
 
 def loss(estimate: Tensor, x: Tensor) -> Tensor:
-    """Mean of ln(variance of the error), and of ln(1 + its mean squared in units): apart.
-
-    A network's constant has weights of its own, which the first term does not reach and the second
-    alone trains (`algorithms.networks.constant`).
-    """
-    error = estimate - x
-    varying = error.var(dim=(1, 2), correction=0)
-    constant = error.mean(dim=(1, 2)) / CONSTANT_SCALE
-    return ((varying + SETTLED_MSE).log() + constant.square().log1p()).mean()
+    """Mean of ln(variance of the error): the image but for its constant, see `settle`."""
+    varying = (estimate - x).var(dim=(1, 2), correction=0)
+    return (varying + SETTLED_MSE).log().mean()
 
 
 def denoising(network: Diffusion, batch: Batch, random: torch.Generator) -> Tensor:

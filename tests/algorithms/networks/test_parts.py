@@ -84,18 +84,21 @@ def test_a_window_hears_its_neighbours_through_the_shifted_one() -> None:
 # --- the constant ---------------------------------------------------------------------------------
 
 
-def test_the_constant_has_no_place() -> None:
+def test_the_constant_has_no_place_and_no_mean_comes_in() -> None:
     constant, images = _shaken(Constant()), 0.2 * _random(1, 20, 20)
-    here = constant(images, CONDITION)
-    for moved in (images.roll(5, 2), images.rot90(1, (1, 2)), images.flip(1)):
-        assert torch.allclose(constant(moved, CONDITION), here, atol=1e-6)
-    assert not torch.allclose(constant(1.5 * images, CONDITION), here, atol=1e-3)
+    begun = images + 0.1
+    here = constant(images, begun, CONDITION)
+    for moved in (images.roll(5, 2), images.rot90(1, (1, 2)), images.flip(1), images - 3.0):
+        assert torch.allclose(constant(moved, begun, CONDITION), here, atol=1e-5)
+    assert not torch.allclose(constant(1.5 * images, begun, CONDITION), here, atol=1e-3)
+    assert not torch.allclose(constant(images, 1.5 * begun, CONDITION), here, atol=1e-3)
 
 
 def test_the_constant_begins_with_the_background_at_zero() -> None:
     images = 0.2 * _random(1, 40, 40)
-    mean = float(Constant()(images, CONDITION).detach())
-    assert float((images + mean < 0).float().mean()) == pytest.approx(0.01, abs=0.002)
+    mean = float(Constant()(images, images, CONDITION).detach())
+    least = images - images.mean() + mean
+    assert float((least < 0).float().mean()) == pytest.approx(0.01, abs=0.002)
 
 
 # --- the likelihood's step ------------------------------------------------------------------------

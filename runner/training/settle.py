@@ -1,0 +1,59 @@
+"""The constant, learned when the network has ended: from its own answers on all training scenes.
+
+Were both learned at once, the error of the constant, the same in every pixel, would drown all else
+in one error; and apart, it would chase answers that still change.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from algorithms.networks.constant import Constant
+from runner.training import losses
+from runner.training.shards import Scenes
+
+SCALE = 0.02
+"""Error of the constant about which it matters: alone it would be 34 dB."""
+
+STEPS, BATCH = 3000, 128
+RATE, DECAY = 2e-3, 1e-2
+"""Learning rate, which falls as a cosine, and weight decay of AdamW."""
+
+
+def settle_constant(network: nn.Module, scenes: Scenes, seed: int, device: torch.device) -> None:
+    """Teach a network's constant, where it has one; all its other weights stay.
+
+    The loss is ln(1 + (error / `SCALE`)^2): a scene whose constant cannot be told pulls at nothing.
+    """
+    constant = getattr(network, "constant", None)
+    if not isinstance(constant, Constant):
+        return
+    told, mean = _all_answers(network, constant, scenes, device)
+    torch.manual_seed(seed)
+    constant.requires_grad_(True)
+    optimiser = torch.optim.AdamW(constant.parameters(), lr=RATE, weight_decay=DECAY)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in range(STEPS):
+        chosen = torch.randint(len(told), (BATCH,)).to(device)
+        error = constant.mean_of(told[chosen]) - mean[chosen]
+        optimiser.zero_grad()
+        (error / SCALE).square().log1p().mean().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        falling.step()
+    constant.requires_grad_(False)
+
+
+def _all_answers(
+    network: nn.Module, constant: Constant, scenes: Scenes, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """(What the constant is told of each scene, (S, n); the mean of x, (S,))."""
+    told, mean = [], []
+    with torch.no_grad():
+        for number in range(len(scenes)):
+            batch = losses.batch_of(scenes, np.array([number]), None, device)
+            made = network(batch.given, batch.step)
+            told.append(constant.told(made, batch.given.images[:, 0], batch.given.condition))
+            mean.append(batch.x.mean(dim=(1, 2)))
+    return torch.cat(told), torch.cat(mean)
