@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from algorithms.base import Sample
-from algorithms.learned.method import Answer, Learned
+from algorithms.learned.method import Answer, Learned, joined
 from algorithms.learned.plain import Plain
 from algorithms.networks.models import NETWORKS
 from algorithms.networks.weights import WEIGHTS, Trained, shipped
@@ -92,6 +92,19 @@ def test_an_ensemble_is_the_mean_of_its_members() -> None:
     scale = sample.operator.attrs.phase_scale_rad
     wanted = (plain.image - plain.image.min() + 0.1) / scale
     assert np.allclose(solved.x_hat, wanted.clamp(0, 1).numpy(), atol=1e-4)
+
+
+def test_one_constant_that_is_far_off_counts_for_little() -> None:
+    images = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    images = (
+        images
+        - images.mean(dim=(1, 2), keepdim=True)
+        + torch.tensor([0.1, 0.2, 9.0])[:, None, None]
+    )
+    found = joined(images)
+    assert float(found.mean()) == pytest.approx(0.2, abs=1e-6)
+    shape = images - images.mean(dim=(1, 2), keepdim=True)
+    assert torch.allclose(found - found.mean(), shape.mean(dim=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("side", [1, 128, 1024])
