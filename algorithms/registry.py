@@ -25,7 +25,7 @@ from schemas.findings import ContractError, refuse
 ENTRY_POINT_GROUP = "stem4d.algorithms"
 """Entry point group in which an installed package announces its algorithms."""
 
-DEFAULT_ALGORITHM = "ptychography+gradient"
+DEFAULT_ALGORITHM = "ensemble+gradient"
 DEFAULT_CALIBRATOR = "gradient"
 
 UNLOADABLE = (Exception, SystemExit)

@@ -22,7 +22,7 @@ SCENARIOS = ("I", "II", "III")
     "--algorithm",
     metavar="NAME",
     help="RECONSTRUCTOR[+CALIBRATOR], or FILE.py:CLASS[+CALIBRATOR]."
-    "  [default: the image's own choice; in this process ptychography+gradient]",
+    "  [default: the image's own choice; in this process ensemble+gradient]",
 )
 @click.option(
     "--data",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--algorithm",
     metavar="NAME",
     help="RECONSTRUCTOR[+CALIBRATOR], or FILE.py:CLASS[+CALIBRATOR]; III-blind is with this"
-    " calibrator.  [default: the image's own choice; in this process ptychography+gradient]",
+    " calibrator.  [default: the image's own choice; in this process ensemble+gradient]",
 )
 @click.option(
     "--truth",

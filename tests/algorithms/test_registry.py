@@ -79,7 +79,7 @@ def test_a_reconstructor_alone_is_calibrated_by_gradient() -> None:
     made = load_algorithm("cpu-baseline")
     assert isinstance(made, Composed)
     assert type(made.calibrator) is type(load_calibrator("gradient"))
-    assert DEFAULT_ALGORITHM == "ptychography+gradient"
+    assert DEFAULT_ALGORITHM == "ensemble+gradient"
 
 
 def test_parameters_are_told() -> None:
