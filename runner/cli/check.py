@@ -1,7 +1,7 @@
 """`stem4d check`: what the counts say of a result, where the truth is not known.
 
-A command of its own: `validate` asks whether a file keeps the contract, in a second and for CI, and
-`score` needs the truth. This costs three forward passes over the scan, and its answer is advice.
+Advice, at three forward passes over the scan. `validate` and `dry-run` tell its lines in short; the
+table, `--json` and `--held-out`, which runs the algorithm again, are here.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import click
 )
 @click.option(
     "--to",
-    type=click.Choice(("tiff", "png", "emd", "hspy")),
+    type=click.Choice(("tiff", "png", "emd", "hspy", "zspy")),
     default="tiff",
     show_default=True,
     help="Format.",
@@ -34,7 +34,7 @@ import click
 def export(result: Path, challenge: Path, to: str, out: Path, phase: bool) -> None:
     """Write the images of RESULT with calibrated axes; prints the paths.
 
-    Needs the extra `formats` but for PNG.
+    Needs the extra `formats` but for PNG and zspy.
     """
     from runner.report.export import calibrated_images
     from runner.report.export import export as write

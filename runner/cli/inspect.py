@@ -23,15 +23,7 @@ if TYPE_CHECKING:
 
 Properties = dict[str, str]
 
-MATERIALS = (
-    "protein",
-    "organic",
-    "mof",
-    "halide-perovskite",
-    "dichalcogenide",
-    "graphene",
-    "inorganic",
-)
+MATERIALS = ("protein", "organic", "mof", "halide-perovskite", "inorganic")
 """Keys of `runner.report.checks.TOLERANCES`, here so that the help imports no torch."""
 
 MARKS = {"ok": "+", "warning": "!", "not judged": "."}

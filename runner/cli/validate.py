@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     help="For people, programs, test reports, or annotations on GitHub.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--no-check", is_flag=True, help="RESULT: do not look at what the counts say of it (seconds)."
+)
 @click.option("--image", help="FOLDER: run this image.  [default: that of submission.toml]")
 @click.option("--no-docker", is_flag=True, help="FOLDER: run the method in this process.")
 @click.option("--no-run", is_flag=True, help="FOLDER: look only, run nothing.")
@@ -57,6 +60,7 @@ def validate(
     challenge: Path | None,
     style: Format,
     as_json: bool,
+    no_check: bool,
     image: str | None,
     no_docker: bool,
     no_run: bool,
@@ -65,6 +69,9 @@ def validate(
     limits_file: Path | None,
 ) -> int:
     """Check a RESULT against its challenge, or a submission's FOLDER; every finding at once.
+
+    Of a valid RESULT the text tells what its counts say as well, as `stem4d check` does: advice,
+    which changes no exit code.
 
     A FOLDER: submission.toml, weights, scripts, image or algorithm, then a run on the public tier,
     whose result must be valid and reach the declared score within its tolerance.
@@ -92,10 +99,10 @@ def validate(
         return _folder(task, style)
     if challenge is None:
         raise click.UsageError("a result file needs --against CHALLENGE")
-    return _result(path, challenge, style)
+    return _result(path, challenge, style, look=style == "text" and not no_check)
 
 
-def _result(result: Path, challenge: Path, style: Format) -> int:
+def _result(result: Path, challenge: Path, style: Format, *, look: bool) -> int:
     from runner.cli.output import note
     from runner.scoring.validate import validate_result
     from runner.submission.check import Checked, told
@@ -113,7 +120,22 @@ def _result(result: Path, challenge: Path, style: Format) -> int:
         return int(ExitCode.RESULT)
     if style == "text":
         click.echo(f"{result}: valid; samples {', '.join(names)}")
+    if look:
+        _tell_counts(result, challenge)
     return int(ExitCode.DONE)
+
+
+def _tell_counts(result: Path, challenge: Path) -> None:
+    """What the counts say of a valid result; of 4D-STEM alone, whose model has the noise."""
+    from runner.cli.output import note
+    from runner.files.challenge import open_challenge
+    from runner.pipeline.check import check_result, told
+    from schemas.base import VARIANT
+
+    with open_challenge(challenge) as file:
+        known = file.attrs.variant == VARIANT
+    for line in told(check_result(result, challenge)) if known else ():
+        note(line)
 
 
 def _folder(task: Task, style: Format) -> int:

@@ -157,6 +157,19 @@ def check_result(
         )
 
 
+def told(report: CheckReport) -> tuple[str, ...]:
+    """A line for each sample, and one for each remark."""
+    lines = []
+    for one in report.samples:
+        lines.append(
+            f"{one.sample} by its counts: consistency {one.consistency:.3f} of {one.ceiling:.3f}"
+            f" ({one.consistency_ideal:.3f} on the nominal detector), chi-square"
+            f" {one.chi_square:.3f} +- {one.chi_square_sigma:.3f}"
+        )
+        lines += [f"{one.sample}: {remark}" for remark in one.remarks]
+    return tuple(lines)
+
+
 def _check(sample: ChallengeSample, answer: SampleResult, held_out: str | None) -> SampleCheck:
     spec = MismatchSpec.from_values(answer.corrected_spec).clipped(sample.ranges)
     own = fit_of(sample.y, sample.operator, answer.x_hat, spec)

@@ -11,6 +11,7 @@ from runner.files.hdf5 import atomic_path, make_folder, output_error
 from runner.files.result import PROGRESS_NAME, RESULT_NAME, ResultFile
 from runner.harness.options import Job, docker_command
 from runner.pipeline.backend import Backend, Used
+from runner.pipeline.check import check_result, told
 from runner.pipeline.picture import scene_panels
 from runner.pipeline.report import (
     CARD_NAME,
@@ -119,7 +120,8 @@ class Report:
 def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
     """Try one small sample; build the tier if it is absent, strip, run, validate, score.
 
-    Writes `score.json`. What was finished before an error, a limit or Ctrl-C is judged.
+    Writes `score.json`, and tells what the counts alone say. What was finished before an error, a
+    limit or Ctrl-C is judged.
 
     Args:
         plan: what to do.
@@ -142,6 +144,8 @@ def run_and_judge(plan: Plan, backend: Backend, say: Say) -> Judged:
     if result is None or not result.samples:
         raise ContractError((*run.findings, *faults))
     say(f"result {run.result}: " + (f"{len(faults)} findings" if faults else "valid"))
+    for line in told(check_result(run.result, view)):
+        say(line)
     card = score_result(run.result, files.truth).model_copy(
         update={
             "seconds": run.seconds,

@@ -21,6 +21,7 @@ from runner.files.challenge import open_challenge
 from runner.files.hdf5 import atomic_path, make_folder
 from runner.files.result import read_result
 from runner.report.drawing import scale_bar
+from runner.report.zspy import write_zspy
 from schemas.findings import ContractError, refuse
 from schemas.version import __version__
 
@@ -172,10 +173,21 @@ def _emd(path: Path, image: CalibratedImage) -> None:
         emdfile.save(str(temporary), array, mode="o")
 
 
-def _hyperspy(path: Path, image: CalibratedImage) -> None:
-    """HyperSpy's own: a 2-D signal, axes in A."""
+def _hspy(path: Path, image: CalibratedImage) -> None:
+    """HyperSpy's own, in HDF5."""
     from rsciio import hspy
 
+    # Its writers go by the suffix and will not have another, so the name is the final one.
+    hspy.file_writer(str(path), _signal(image), show_progressbar=False)
+
+
+def _zspy(path: Path, image: CalibratedImage) -> None:
+    """HyperSpy's own, in Zarr."""
+    write_zspy(path, _signal(image))
+
+
+def _signal(image: CalibratedImage) -> dict[str, Any]:
+    """As HyperSpy hands a 2-D signal to its writers, axes in A."""
     axes = [
         {
             "name": name,
@@ -189,7 +201,7 @@ def _hyperspy(path: Path, image: CalibratedImage) -> None:
         }
         for index, (name, size) in enumerate(zip("yx", image.values.shape, strict=True))
     ]
-    signal = {
+    return {
         "data": image.values,
         "axes": axes,
         "metadata": {
@@ -201,16 +213,16 @@ def _hyperspy(path: Path, image: CalibratedImage) -> None:
         "attributes": {"_lazy": False, "ragged": False},
         "tmp_parameters": {},
         "models": {},
-        "package_info": {"package": "stem4d", "package_version": __version__},
+        # Empty: HyperSpy would look for a class of signals in a package that is named here.
+        "package_info": {"package": "", "package_version": ""},
     }
-    # Its writers go by the suffix and will not have another, so the name is the final one.
-    hspy.file_writer(str(path), signal, show_progressbar=False)
 
 
 def _flat(image: CalibratedImage) -> dict[str, str | float]:
     """Provenance as plain values."""
     spec = {f"spec_{name}": float(v) for name, v in image.provenance["corrected_spec"].items()}
     return {
+        "stem4d_version": __version__,
         "quantity": image.quantity,
         "algorithm": str(image.provenance["algorithm"]),
         "sampling_A": image.sampling_A,
@@ -223,6 +235,6 @@ def _info(image: CalibratedImage) -> str:
 
 
 WRITERS: Mapping[str, Callable[[Path, CalibratedImage], None]] = MappingProxyType(
-    {"tiff": _tiff, "png": _png, "emd": _emd, "hspy": _hyperspy}
+    {"tiff": _tiff, "png": _png, "emd": _emd, "hspy": _hspy, "zspy": _zspy}
 )
 """Suffix -> what writes it."""

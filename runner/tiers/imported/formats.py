@@ -20,16 +20,23 @@ from runner.files.hdf5 import open_input
 from runner.tiers.imported.datacube import AXES, Datacube, Layout, find_datacube
 from schemas.findings import ContractError, refuse
 
+MICROGRAPH = "digitalmicrograph"
+
 READERS: Mapping[str, str] = MappingProxyType(
     {
         ".mib": "quantumdetector",
         ".blo": "blockfile",
-        ".dm3": "digitalmicrograph",
-        ".dm4": "digitalmicrograph",
+        ".dm3": MICROGRAPH,
+        ".dm4": MICROGRAPH,
         ".xml": "empad",
     }
 )
 """Suffix -> RosettaSciIO's module. EMPAD's .raw is named by the .xml beside it."""
+
+SWAPPED_TAG = ("ImageList", "TagGroup0", "ImageTags", "Meta Data", "Data Order Swapped")
+"""Where DigitalMicrograph tells that a scan is stored pattern by pattern, the detector's axes
+fastest. Files without it are older, or from K2 IS: stored pixel by pixel, the scan's axes fastest.
+RosettaSciIO does not look at it."""
 
 UNREADABLE = (Exception,)
 """What a reader raises at a file that it does not understand: anything, down to a MemoryError for
@@ -97,7 +104,7 @@ def _read(source: Path, module: str, scan_shape: tuple[int, int] | None) -> list
     if module == "quantumdetector" and scan_shape is not None:
         options["navigation_shape"] = scan_shape[::-1]  # (x, y), as HyperSpy counts
     try:
-        return [entry["data"] for entry in reader.file_reader(str(source), **options)]
+        entries = reader.file_reader(str(source), **options)
     except UNREADABLE as error:
         raise refuse(
             "INPUT_MALFORMED",
@@ -107,6 +114,17 @@ def _read(source: Path, module: str, scan_shape: tuple[int, int] | None) -> list
             hint="copy it again, with the files that belong to it (.hdr of .mib, .raw of .xml); or"
             " save the cube as HDF5 from the program that made it",
         ) from error
+    if module == MICROGRAPH:
+        return [_pattern_by_pattern(entry) for entry in entries]
+    return [entry["data"] for entry in entries]
+
+
+def _pattern_by_pattern(entry: Mapping[str, Any]) -> Any:
+    """The array of a DigitalMicrograph image; of a scan, the detector's axes last."""
+    values, tag = entry["data"], entry["original_metadata"]
+    for name in SWAPPED_TAG:
+        tag = tag.get(name, {})
+    return values if values.ndim != len(AXES) or tag else values.transpose(2, 3, 0, 1)
 
 
 def _unfolded(cube: LazyArray, source: Path, scan_shape: tuple[int, int] | None) -> LazyArray:

@@ -55,6 +55,7 @@ def test_from_data_to_score_and_picture(stem4d, call) -> None:
     assert valid.code == 0, valid.err
     assert "rank" in done.err
     assert "this process" in done.err
+    assert done.err.count("by its counts: consistency") == len(card.samples)
 
 
 def test_tables_for_people(stem4d, call) -> None:

@@ -33,10 +33,26 @@ def result(answers, write_result_file) -> Path:
 
 def test_a_valid_result_is_called_valid(stem4d, small_challenge, result) -> None:
     done = stem4d("validate", result, "--against", small_challenge.path)
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
     assert "valid" in done.out
-    found = stem4d("validate", result, "--against", small_challenge.path, "--json").json()
-    assert found == {"valid": True, "samples": ["sample_00", "sample_01"], "findings": []}
+    assert [line.split(":")[0] for line in done.err.splitlines()] == [
+        f"sample_{index:02d} by its counts" for index in range(2)
+    ]
+    bare = stem4d("validate", result, "--against", small_challenge.path, "--no-check")
+    assert (bare.code, bare.out, bare.err) == (0, done.out, "")
+    found = stem4d("validate", result, "--against", small_challenge.path, "--json")
+    assert found.json() == {"valid": True, "samples": ["sample_00", "sample_01"], "findings": []}
+    assert found.err == "", "programs are not kept waiting for advice"
+
+
+def test_what_the_counts_say_is_told_of_a_valid_result(
+    stem4d, small_challenge, answers, write_result_file
+) -> None:
+    turned = {name: (1 - x.T, spec) for name, (x, spec) in answers.items()}
+    path = write_result_file(turned)
+    done = stem4d("validate", path, "--against", small_challenge.path)
+    assert done.code == 0
+    assert done.err.count("less than no specimen") == 2
 
 
 def test_a_result_of_the_blind_view_is_valid_for_the_public_file(

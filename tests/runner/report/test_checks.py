@@ -252,8 +252,27 @@ def test_probe_that_does_not_fit_its_window() -> None:
 def test_dose_is_judged_where_the_material_is_known() -> None:
     assert exposure.dose(1e4, None).level is Level.NOT_JUDGED
     assert exposure.dose(1e4, "mof").level is Level.WARNING
-    assert exposure.dose(1e4, "dichalcogenide").level is Level.OK
-    assert exposure.dose(1e4, "mof").figures["factor"] == pytest.approx(1000.0)
+    assert exposure.dose(1e4, "inorganic").level is Level.OK
+    assert exposure.dose(1e4, "mof").figures["factor"] == pytest.approx(125.0)
+
+
+def test_doses_follow_from_what_their_sources_say() -> None:
+    dose = {key: kind.dose_e_A2 for key, kind in exposure.TOLERANCES.items()}
+    critical = 0.245 * 13**1.665 + 2.81
+    valine = 13 / 1.8  # at 20 K, over how much more it bears there
+    conductors = 1000 / 1.602176634e-19 / 1e16  # 1000 C/cm^2
+    assert dose["protein"] == pytest.approx(critical, abs=1.0)
+    assert dose["organic"] == pytest.approx(valine, abs=0.5)
+    assert dose["inorganic"] == pytest.approx(conductors, rel=0.05)
+
+
+def test_the_page_has_the_same_doses() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "inspect.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{key}` | {kind.dose_e_A2:g} | {kind.title} | {kind.source} |"
+        for key, kind in exposure.TOLERANCES.items()
+    ]
+    assert "\n".join(rows) in page
 
 
 # --- two crystals

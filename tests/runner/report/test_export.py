@@ -14,7 +14,6 @@ from tests.runner.small import SmallChallenge, true_answers, write_answers
 
 tifffile = pytest.importorskip("tifffile")
 emdfile = pytest.importorskip("emdfile")
-rsciio_hspy = pytest.importorskip("rsciio.hspy")
 
 
 @pytest.fixture
@@ -55,12 +54,33 @@ def test_emd_is_read_with_its_axes(images, tmp_path: Path) -> None:
         assert steps == pytest.approx([image.sampling_A] * 2)
 
 
-def test_hyperspys_files_have_calibrated_axes(images, tmp_path: Path) -> None:
-    for path, image in zip(export(images, "hspy", tmp_path), images, strict=True):
-        found = rsciio_hspy.file_reader(str(path))[0]
+@pytest.mark.parametrize("to", ["hspy", "zspy"])
+def test_hyperspys_files_have_calibrated_axes(images, to: str, tmp_path: Path) -> None:
+    reader = pytest.importorskip(f"rsciio.{to}").file_reader
+    for path, image in zip(export(images, to, tmp_path), images, strict=True):
+        (found,) = reader(str(path))
         np.testing.assert_array_equal(np.asarray(found["data"]), image.values)
         assert [axis["scale"] for axis in found["axes"]] == pytest.approx([image.sampling_A] * 2)
-        assert {axis["units"] for axis in found["axes"]} == {"A"}
+        assert [(axis["name"], axis["units"]) for axis in found["axes"]] == [("y", "A"), ("x", "A")]
+        assert [axis["size"] for axis in found["axes"]] == list(image.values.shape)
+        assert not any(axis["navigate"] for axis in found["axes"])
+        assert found["metadata"]["General"]["title"] == f"{image.name} phase"
+        assert found["original_metadata"]["stem4d"]["algorithm"] == "test+truth"
+
+
+def test_hyperspys_two_files_say_the_same(images, tmp_path: Path) -> None:
+    found = []
+    for to in ("hspy", "zspy"):
+        reader = pytest.importorskip(f"rsciio.{to}").file_reader
+        (signal,) = reader(str(export(images, to, tmp_path)[0]))
+        signal["data"] = np.asarray(signal["data"]).tolist()
+        found.append(signal)
+    assert found[0] == found[1]
+
+
+def test_a_zspy_made_twice_is_the_same(images, tmp_path: Path) -> None:
+    once, again = (export(images, "zspy", tmp_path / name)[0] for name in ("a", "b"))
+    assert once.read_bytes() == again.read_bytes()
 
 
 def test_png_is_a_picture(images, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from algorithms.base import Sample
+from runner.files.challenge import open_challenge
+from runner.pipeline.smoke import build_smoke
 from runner.submission.scaffold import TEMPLATES, make_submission
 from schemas import ContractError
 
@@ -70,6 +74,20 @@ def test_its_own_tests_pass(template, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_joint_finds_the_detector(tmp_path: Path) -> None:
+    make_submission(tmp_path / "new", "joint")
+    method = runpy.run_path(str(tmp_path / "new" / "my_method.py"))
+    with open_challenge(build_smoke(tmp_path / "smoke").challenge) as challenge:
+        made = challenge.sample("sample_00")
+        sample = Sample(made.name, made.y, made.operator, made.ranges)
+        found = method["measured_detector"](sample, sample.counts().mean(0))
+    assert found.camera_length == pytest.approx(made.true_spec.camera_length, abs=0.15)
+    assert found.center_offset == pytest.approx(made.true_spec.center_offset, abs=0.005)
+    assert found.elliptical_distortion == pytest.approx(
+        made.true_spec.elliptical_distortion, abs=0.001
+    )
 
 
 @pytest.mark.slow

@@ -13,11 +13,15 @@ from runner.files.challenge import open_challenge
 from runner.tiers.imported import ImportOptions, Instrument, Layout, import_scan
 from runner.tiers.imported.formats import READERS, LazyArray, open_datacube
 from schemas.findings import ContractError
+from tests.helpers.digital_micrograph import Calibration, write_dm
 from tests.helpers.memory import added_peak_mib
 
 rsciio_hspy = pytest.importorskip("rsciio.hspy")
+rsciio_micrograph = pytest.importorskip("rsciio.digitalmicrograph")
 rsciio_blockfile = pytest.importorskip("rsciio.blockfile")
 emdfile = pytest.importorskip("emdfile")
+
+Writer = Callable[[Path, np.ndarray], Path]
 
 NY, NX, N = 5, 7, 40
 MIB_HEADER = 384
@@ -98,6 +102,32 @@ def empad(folder: Path, values: np.ndarray) -> Path:
     return path
 
 
+CALIBRATIONS = (
+    Calibration(0.08, "nm"),
+    Calibration(0.08, "nm"),
+    Calibration(2.67, "mrad", 19.0),
+    Calibration(2.67, "mrad", 22.0),
+)
+"""Of the axes of `cube`: step of the scan, pixel and origin of the detector."""
+
+
+def micrograph(version: int, *, swapped: bool) -> Writer:
+    """A scan as DigitalMicrograph keeps it: pattern by pattern where it says so, else by pixel."""
+
+    def write(folder: Path, values: np.ndarray) -> Path:
+        tags = {"Meta Data": {"Format": "Diffraction image"}}
+        order = (0, 1, 2, 3)
+        if swapped:
+            tags["Meta Data"]["Data Order Swapped"] = True
+        else:
+            order = (2, 3, 0, 1)
+        calibrations = [CALIBRATIONS[axis] for axis in order]
+        path = folder / f"scan.dm{version}"
+        return write_dm(path, values.transpose(order), calibrations, version=version, tags=tags)
+
+    return write
+
+
 def hspy(folder: Path, values: np.ndarray) -> Path:
     path = folder / "scan.hspy"
     rsciio_hspy.file_writer(str(path), signal(values), show_progressbar=False)
@@ -110,19 +140,19 @@ def py4dstem(folder: Path, values: np.ndarray) -> Path:
     return path
 
 
-Writer = Callable[[Path, np.ndarray], Path]
-
-
 @pytest.mark.parametrize(
     ("write", "values", "scan_shape"),
     [
         (mib, cube(), (NY, NX)),
         (blo, cube(), None),
         (empad, cube(EMPAD_ROWS, EMPAD_COLUMNS), None),
+        (micrograph(3, swapped=True), cube(N, N + 6), None),
+        (micrograph(4, swapped=True), cube(N, N + 6), None),
+        (micrograph(4, swapped=False), cube(N, N + 6), None),
         (hspy, cube(), None),
         (py4dstem, cube(), None),
     ],
-    ids=["mib", "blo", "empad", "hspy", "py4dstem"],
+    ids=["mib", "blo", "empad", "dm3", "dm4", "dm4-by-pixel", "hspy", "py4dstem"],
 )
 def test_every_format_gives_the_counts_that_were_written(
     write: Writer, values: np.ndarray, scan_shape: tuple[int, int] | None, tmp_path: Path
@@ -136,6 +166,20 @@ def test_every_format_gives_the_counts_that_were_written(
         part = {"scan_y": (2, 3), "scan_x": (1, 6), "det_y": (3, 17), "det_x": (0, 9)}
         np.testing.assert_array_equal(found.block(part), values[2:3, 1:6, 3:17, :9])
         assert path.name in found.name
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_micrographs_calibrations_are_of_the_axes_that_they_are_read_as(
+    version: int, tmp_path: Path
+) -> None:
+    path = micrograph(version, swapped=True)(tmp_path, cube(N, N + 6))
+    (found,) = rsciio_micrograph.file_reader(str(path))
+    axes = found["axes"]
+    assert [axis["size"] for axis in axes] == [NY, NX, N, N + 6]
+    assert [axis["units"] for axis in axes] == [one.units for one in CALIBRATIONS]
+    assert [axis["scale"] for axis in axes] == pytest.approx([one.scale for one in CALIBRATIONS])
+    offsets = [-one.origin * one.scale for one in CALIBRATIONS]
+    assert [axis["offset"] for axis in axes] == pytest.approx(offsets)
 
 
 def test_a_foreign_scan_is_imported_as_its_hdf5(tmp_path: Path) -> None:
@@ -156,11 +200,13 @@ def test_a_foreign_scan_is_imported_as_its_hdf5(tmp_path: Path) -> None:
         scan_shape=(NY, NX),
     )
     counts = []
-    for source in (tmp_path / "own.h5", mib(tmp_path, values)):
+    files = [write(tmp_path, values) for write in (mib, micrograph(4, swapped=False))]
+    for source in (tmp_path / "own.h5", *files):
         import_scan(source, tmp_path / "made.h5", options)
         with open_challenge(tmp_path / "made.h5") as challenge:
             counts.append(challenge.sample("sample_00").y.read(0, NY * NX))
-    np.testing.assert_array_equal(*counts)
+    np.testing.assert_array_equal(counts[0], counts[1])
+    np.testing.assert_array_equal(counts[0], counts[2])
 
 
 def test_reading_a_row_does_not_read_the_scan(tmp_path: Path) -> None:

@@ -209,6 +209,19 @@ def test_a_phone_needs_no_scrolling_sideways(opened) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_the_navigation_never_scrolls_sideways_on_a_desk(opened) -> None:
+    page = opened()
+    page.evaluate(
+        """for (const link of [...document.querySelectorAll("nav a")])
+            for (let again = 0; again < 5; again++) link.after(link.cloneNode(true));"""
+    )
+    size = "[...['scrollWidth', 'clientWidth', 'offsetHeight'].map((name) => nav[name])]"
+    wide, room, height = page.evaluate(f"(nav => {size})(document.querySelector('nav'))")
+    assert wide <= room
+    padding = page.evaluate("getComputedStyle(document.documentElement).scrollPaddingTop")
+    assert height <= float(padding.removesuffix("px")), "it would cover what a link leads to"
+
+
 def test_an_old_browser_is_told(browser, run_folder: Path) -> None:
     page = browser.new_page()
     page.add_init_script("delete window.DecompressionStream")
