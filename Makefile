@@ -10,6 +10,7 @@ TORCH_INDEX  ?=
 IMAGE_PYTHON ?= 3.11
 BUILD_ARGS   ?=
 PYTEST_ARGS  ?=
+PARALLEL     ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 export VENV DOCKER IMAGE BASE_IMAGE TORCH_INDEX IMAGE_PYTHON
 
@@ -23,7 +24,7 @@ INSTALL_FROM := pyproject.toml constraints.txt tools/install.sh
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PYTHON, IMAGE, BASE_IMAGE, TORCH_INDEX, BUILD_ARGS, PYTEST_ARGS"
+	@echo "  Variables: PYTHON, IMAGE, BASE_IMAGE, TORCH_INDEX, BUILD_ARGS, PYTEST_ARGS, PARALLEL"
 
 install: $(DEV_READY)  ## make .venv with everything that development needs
 
@@ -48,8 +49,10 @@ demo: $(HOST_READY)  ## challenge -> container -> result -> score, on the public
 	    $(BIN)/stem4d dry-run --no-docker; \
 	fi
 
+# Container tests look at all of the engine's containers: one after the other.
 test: $(DEV_READY)  ## the fast suite; container tests where an engine answers
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not docker" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "docker and not slow" $(PYTEST_ARGS)
 
 test-slow: $(DEV_READY)  ## the rest
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS) || [ $$? -eq 5 ]  # 5: there are none
