@@ -20,6 +20,10 @@ SETTLED_MSE = 1e-5
 """Mean squared error that is good enough: 50 dB. Better scenes are pulled at no further."""
 
 
+LEAST_MISFIT = 0.1
+"""Of 3/2 + e; the parabola of faint counts may go below what the likelihood itself can."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Scenes as a network is given them, and their truth.
@@ -28,8 +32,8 @@ class Batch:
         given: what it is given.
         x: the truth, (B, H, W).
         step: what the likelihood would do to an x, on its parabola about the truth.
-        misfit: how much less likely an x makes the counts than the truth does: -log L a pixel
-            above the truth's, (B,).
+        misfit: how much less likely an x makes the counts than the truth does, (B,): ln(3/2 + e),
+            e being -log L a pixel above the truth's, which is -1/2 at the least.
     """
 
     given: NetworkInput
@@ -70,8 +74,8 @@ def batch_of(
     def misfit(estimate: Tensor) -> Tensor:
         move = scale * (estimate - x)
         pull = torch.fft.ifft2(information * torch.fft.fft2(move)).real
-        excess: Tensor = move * (slope + pull / 2)
-        return excess.mean(dim=(1, 2))
+        excess: Tensor = (move * (slope + pull / 2)).mean(dim=(1, 2))
+        return (1.5 + excess).clamp_min(LEAST_MISFIT).log()
 
     return Batch(NetworkInput(stack[:, :2], condition), x, step, misfit)
 
