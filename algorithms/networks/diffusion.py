@@ -28,14 +28,15 @@ MEAN, SPREAD = 0.25, 0.25
 CONDITION = ((-1.1, -0.2), (0.4, 0.3))
 """About the mean and the spread of log10 of the level and of the phase scale."""
 
-BEGIN = 0.3
+BEGIN = 0.1
 """Noise that a sample begins with: what ptychography shows beside it is kept, or found again."""
 
-TRUST = 0.25
-"""Error of the denoiser's answer relative to the noise taken off."""
+TRUST = 1.2
+"""Error of the denoiser's answer that the counts are weighed against, relative to the noise taken off;
+as BEGIN and FRESH, what was best on seven validation scenes."""
 
-FRESH = 0.5
-"""Share of the noise put back, as a variance, that is new; the rest is what was taken off."""
+FRESH = 1.0
+"""Share of the noise put back, as a variance, that is new; the rest, if any, is what was taken off."""
 
 
 class Diffusion(nn.Module):
