@@ -32,11 +32,11 @@ BEGIN = 0.1
 """Noise that a sample begins with: what ptychography shows beside it is kept, or found again."""
 
 TRUST = 1.2
-"""Error of the denoiser's answer that the counts are weighed against, relative to the noise taken off;
-as BEGIN and FRESH, what was best on seven validation scenes."""
+"""Error of the denoiser's answer, relative to the noise taken off, that counts are weighed against.
+This, `BEGIN` and `FRESH` are what was best on seven validation scenes."""
 
 FRESH = 1.0
-"""Share of the noise put back, as a variance, that is new; the rest, if any, is what was taken off."""
+"""Share of the noise put back, as a variance, that is new; the rest is what was taken off."""
 
 
 class Diffusion(nn.Module):
