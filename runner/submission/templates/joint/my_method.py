@@ -69,4 +69,6 @@ def integrated_deflection(
     deflection = np.fft.fft2((down + 1j * right).reshape(sample.scan_shape))
     phase = np.fft.ifft2(deflection / np.where(k == 0, np.inf, 1j * k)).real
     x = (phase - np.percentile(phase, 1)) / sample.operator.attrs.phase_scale_rad
-    return np.kron(x.clip(0, 1), np.ones((step, step)))
+    (height, width), (ny, nx) = sample.object_shape, sample.scan_shape
+    nearest = np.ix_(np.arange(height) * ny // height, np.arange(width) * nx // width)
+    return x.clip(0, 1)[nearest]

@@ -7,7 +7,7 @@ from schemas.spec import MismatchSpec
 
 
 class MyMethod:
-    """Ten lines: centre of mass of each pattern, its field integrated, the object's own scale."""
+    """A dozen lines: centre of mass of each pattern, its field integrated, the object's own scale."""
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) for a detector that is known: `spec` comes from the calibrator."""
@@ -21,4 +21,6 @@ class MyMethod:
         deflection = np.fft.fft2((down + 1j * right).reshape(sample.scan_shape))
         phase = np.fft.ifft2(deflection / np.where(k == 0, np.inf, 1j * k)).real
         x = (phase - np.percentile(phase, 1)) / sample.operator.attrs.phase_scale_rad
-        return Reconstruction(np.kron(x.clip(0, 1), np.ones((step, step))))
+        (height, width), (ny, nx) = sample.object_shape, sample.scan_shape
+        nearest = np.ix_(np.arange(height) * ny // height, np.arange(width) * nx // width)
+        return Reconstruction(x.clip(0, 1)[nearest])
