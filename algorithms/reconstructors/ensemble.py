@@ -1,6 +1,6 @@
 """The mean of what several networks make of a sample: their errors differ.
 
-docs/algorithms/ensemble.md.
+Those that were best on the validation scenes; docs/algorithms/ensemble.md.
 """
 
 from __future__ import annotations
@@ -15,4 +15,4 @@ from algorithms.learned.method import Learned
 class Ensemble(Learned):
     """The mean of what several networks make of a sample."""
 
-    networks: ClassVar[tuple[str, ...]] = ("dncnn-ed", "phasegan-ed", "transed", "swined", "physed")
+    networks: ClassVar[tuple[str, ...]] = ("dncnn-ed", "transed", "swined", "physed")

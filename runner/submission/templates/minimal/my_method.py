@@ -7,7 +7,7 @@ from schemas.spec import MismatchSpec
 
 
 class MyMethod:
-    """A dozen lines: centre of mass of each pattern, its field integrated, the object's own scale."""
+    """A dozen lines: centre of mass of each pattern, its field integrated, the object's scale."""
 
     def reconstruct(self, sample: Sample, spec: MismatchSpec) -> Reconstruction:
         """x_hat (H, W) for a detector that is known: `spec` comes from the calibrator."""
