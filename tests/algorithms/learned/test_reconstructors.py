@@ -32,7 +32,7 @@ from tests.helpers.samples import measured
 
 ALL: list[type[Learned]] = [DncnnEd, PhaseganEd, TransEd, SwinEd, PhysEd, DiffEd, Ensemble]
 SPEC = MismatchSpec(camera_length=2.5, center_offset=1.1, elliptical_distortion=0.007)
-X = public_specimen("gold_on_amorphous_carbon").x
+X = public_specimen("gold_on_amorphous_carbon", np.random.default_rng(0)).x
 
 
 @cache
