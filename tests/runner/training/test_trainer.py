@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from algorithms.networks.models import NETWORKS
 from algorithms.networks.weights import read_weights
 from runner.files.hdf5 import sha256_of
 from runner.training import losses
 from runner.training.checkpoint import CHECKPOINT_NAME
 from runner.training.export import export
 from runner.training.recipes import DataRecipe, TrainRecipe, data_recipe, train_recipe
-from runner.training.shards import Manifest, make_data, read_manifest, read_scenes
+from runner.training.shards import Manifest, Scenes, make_data, read_manifest, read_scenes
 from runner.training.trainer import learning_rate, train
 from schemas.findings import ContractError
 from schemas.recipes import Profile
@@ -122,7 +123,15 @@ def test_a_training_that_is_interrupted_ends_with_the_same_bytes(
 def test_a_few_steps_learn_something_and_can_be_read_again(data: Path, tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"steps": 40, "validate_every": 10, "learning_rate": 3e-3})
     training = train("dncnn-ed", recipe, data, tmp_path)
-    assert training.curve[-1].loss < training.curve[0].loss - 0.1
+    seen = read_scenes(data, read_manifest(data)[0], "train")
+    batch = losses.batch_of(seen, np.arange(len(seen)), None, torch.device("cpu"))
+    with torch.no_grad():
+        first, last = (
+            float(losses.loss(network(batch.given, batch.step), batch.x))
+            for network in (NETWORKS["dncnn-ed"](RECIPE.width), training.average)
+        )
+    assert last < first - 0.003
+    before = _errors_of_the_constant(training.average, seen)
     card = export(training, data, tmp_path)
     found = read_weights(tmp_path, "dncnn-ed")
     assert found.card == card
@@ -135,7 +144,15 @@ def test_a_few_steps_learn_something_and_can_be_read_again(data: Path, tmp_path:
     assert torch.equal(again, there)
     assert float(found.data_share.min()) >= 0.0
     assert float(found.data_share.max()) <= 1.0
+    assert _errors_of_the_constant(found.network, seen) < before / 2
     assert (tmp_path / "dncnn-ed.csv").read_text().count("\n") == 1 + len(training.curve)
+
+
+def _errors_of_the_constant(network: torch.nn.Module, scenes: Scenes) -> float:
+    batch = losses.batch_of(scenes, np.arange(len(scenes)), None, torch.device("cpu"))
+    with torch.no_grad():
+        error = (network(batch.given, batch.step) - batch.x).mean(dim=(1, 2))
+    return float(error.abs().mean())
 
 
 def test_the_state_of_another_training_is_refused(data: Path, tmp_path: Path) -> None:
