@@ -61,6 +61,8 @@ def test_a_block_sees_no_edge_of_a_periodic_image(block: BlockOf) -> None:
 
 
 def test_a_window_hears_its_neighbours_through_the_shifted_one() -> None:
+    layers = [layer for layer in WindowBlock(16).layers if isinstance(layer, WindowLayer)]
+    assert [layer.shift for layer in layers] == [0, WINDOW // 2]
     torch.manual_seed(0)
     first, second = (WindowLayer(16, shift).requires_grad_(False) for shift in (0, WINDOW // 2))
     features = _random(1, 16, 4 * WINDOW, 4 * WINDOW)
