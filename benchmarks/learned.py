@@ -53,8 +53,6 @@ CACHE = ROOT / "benchmarks" / "results" / "learned"
 
 METHODS = [*NETWORKS, "ensemble"]
 
-COVERAGE_WIDTHS = learned_picture.COVERAGE_WIDTHS
-
 SEEN_BY = 2.0
 """What is finer than this many apertures' radii only scattering beyond the disk shows."""
 
@@ -200,7 +198,7 @@ def _covered(solved: Reconstruction, scene: Scene, told: dict[str, Any]) -> list
     """Shares of the pixels whose truth is within so many standard deviations of x_hat."""
     spread = uncertainty_of(told).numpy()
     error = np.abs(solved.x_hat - scene.x)[:: told["stride"], :: told["stride"]]
-    return [float((error <= width * spread).mean()) for width in COVERAGE_WIDTHS]
+    return [float((error <= width * spread).mean()) for width in learned_picture.COVERAGE_WIDTHS]
 
 
 def tables(_: argparse.Namespace) -> None:

@@ -23,11 +23,12 @@ from algorithms.calibrators.gradient import gauss_newton
 from algorithms.learned.consistency import towards_counts
 from algorithms.learned.guard import Verdict, things_told
 from algorithms.learned.plain import Plain
-from algorithms.networks.inputs import network_input, resolution_px
+from algorithms.networks.inputs import NetworkInput, network_input, resolution_px
 from algorithms.networks.step import data_step
 from algorithms.networks.weights import Trained, TrainedRange, read_weights, shipped
 from algorithms.prior import believe_contradictions, pin_background
 from algorithms.reconstructors.ptychography import Ptychography
+from schemas.operator import OperatorAttrs
 from schemas.spec import MismatchSpec
 
 DOUBT = (
@@ -98,9 +99,11 @@ class Learned:
             told = {"network": {"warning": "no time was left for the network"}}
             return Reconstruction(plain_x.cpu().numpy(), diagnostics=diagnostics | told)
         members = self.trained()
-        answers = [self.apply(member, sample, spec, plain) for member in members]
+        attrs = sample.operator.attrs
+        given = network_input(plain.image, plain.likeliest, plain.curvature, attrs)
+        answers = [self.apply(member, given, sample, spec, plain) for member in members]
         made = joined(torch.stack([answer.phi for answer in answers]))
-        resolution = resolution_px(sample.operator.attrs)
+        resolution = resolution_px(attrs)
         made = believe_contradictions(made, plain.likeliest, plain.curvature.window, resolution)
         share = torch.stack([member.data_share for member in members]).mean(dim=0)
         consistent = towards_counts(
@@ -125,7 +128,7 @@ class Learned:
             "excess": verdict.excess,
             "excess_of_plain": verdict.excess_of_plain,
             "believed": verdict.believed,
-            "unlike_training": unlike_training(members[0].card.trained, sample, plain),
+            "unlike_training": unlike_training(members[0].card.trained, attrs, given),
         }
         for answer in answers:
             learned |= answer.diagnostics
@@ -133,10 +136,16 @@ class Learned:
             learned["warning"] = DOUBT.format(excess=verdict.excess, plain=verdict.excess_of_plain)
         return Reconstruction(x.cpu().numpy(), refined, diagnostics | {"network": learned})
 
-    def apply(self, trained: Trained, sample: Sample, spec: MismatchSpec, plain: Plain) -> Answer:
+    def apply(
+        self,
+        trained: Trained,
+        given: NetworkInput,
+        sample: Sample,
+        spec: MismatchSpec,
+        plain: Plain,
+    ) -> Answer:
         """What one network makes of a sample."""
         attrs = sample.operator.attrs
-        given = network_input(plain.image, plain.likeliest, plain.curvature, attrs)
         step = data_step(
             lambda phi: plain.objective.gradient(phi, spec)[1],
             plain.curvature,
@@ -159,15 +168,13 @@ def joined(images: Tensor) -> Tensor:
     return together - together.mean() + middle
 
 
-def unlike_training(known: TrainedRange, sample: Sample, plain: Plain) -> list[str]:
+def unlike_training(known: TrainedRange, attrs: OperatorAttrs, given: NetworkInput) -> list[str]:
     """In what a sample differs from all that a network was trained on; for people."""
-    attrs = sample.operator.attrs
     found = [
         f"{name} {getattr(attrs, name):g}, trained at {getattr(known, name):g}"
         for name in ("energy_eV", "semiangle_mrad", "C10_A", "sampling_A")
         if abs(getattr(attrs, name) - getattr(known, name)) > NEARLY * abs(getattr(known, name))
     ]
-    given = network_input(plain.image, plain.likeliest, plain.curvature, attrs)
     ranges = {
         "phase_scale_rad": (attrs.phase_scale_rad, known.phase_rad),
         "log10 noise": (float(given.condition[0, 1]), known.noise),

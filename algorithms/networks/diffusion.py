@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from algorithms.networks.inputs import NetworkInput
-from algorithms.networks.layers import ResidualBlock, Standardised, at_any_size
+from algorithms.networks.layers import ResidualBlock, Standardised, at_any_size, in_orientation
 from algorithms.networks.plain import with_background_at_zero
 from algorithms.networks.pyramid import STRIDE, Pyramid
 from algorithms.networks.step import DataStep
@@ -128,10 +128,10 @@ class Diffusion(nn.Module):
     ) -> Tensor:
         """The denoiser's answer in one of the eight orientations, drawn anew each time."""
         drawn = int(torch.randint(8, (), generator=random))
-        turns, flip = drawn % 4, drawn >= 4
-        turned = x.rot90(turns, (1, 2))
-        turned = turned.flip(2) if flip else turned
         levels = torch.full_like(log10_scale, level)
-        clean = self.denoise(turned, levels, log10_scale, periodic=periodic)
-        clean = clean.flip(2) if flip else clean
-        return clean.rot90(-turns, (1, 2))
+        return in_orientation(
+            lambda turned: self.denoise(turned, levels, log10_scale, periodic=periodic),
+            x,
+            drawn % 4,
+            flip=drawn >= 4,
+        )

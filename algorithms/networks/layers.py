@@ -143,10 +143,17 @@ def over_orientations(network: Callable[[Tensor], Tensor], images: Tensor) -> Te
     total = torch.zeros_like(images[:, :1])
     for turns in range(4):
         for flip in (False, True):
-            turned = images.rot90(turns, (2, 3))
-            made = network(turned.flip(3) if flip else turned)
-            total += (made.flip(3) if flip else made).rot90(-turns, (2, 3))
+            total += in_orientation(network, images, turns, flip=flip)
     return total / 8
+
+
+def in_orientation(
+    network: Callable[[Tensor], Tensor], images: Tensor, turns: int, *, flip: bool
+) -> Tensor:
+    """What a network makes of images (..., H, W) that are turned and flipped, turned back."""
+    turned = images.rot90(turns, (-2, -1))
+    made = network(turned.flip(-1) if flip else turned)
+    return (made.flip(-1) if flip else made).rot90(-turns, (-2, -1))
 
 
 def _continued(side: int, stride: int, periodic: bool, device: torch.device) -> Tensor:

@@ -26,6 +26,23 @@ class DataStep(Protocol):
         """
 
 
+def damped_step(
+    transform: Tensor, information: Tensor, scale: Tensor | float, damping: float | None
+) -> Tensor:
+    """The step (..., H, W) of a slope, see `DataStep`.
+
+    Args:
+        transform: Fourier transform of the slope, (..., H, W) [rad^-1].
+        information: F of each coefficient, (..., H, W) [rad^-2].
+        scale: phase where x is 1 [rad].
+        damping: in units of x, or None.
+    """
+    peak = information.amax(dim=(-2, -1), keepdim=True)
+    added = STEP_FLOOR * peak if damping is None else damping / scale**2
+    taken: Tensor = -torch.fft.ifft2(transform / (information + added)).real / scale
+    return taken - taken.mean(dim=(-2, -1), keepdim=True)
+
+
 def data_step(
     slope_of: Callable[[Tensor], Tensor], curvature: Curvature, phase_scale_rad: float
 ) -> DataStep:
@@ -36,14 +53,11 @@ def data_step(
         curvature: F.
         phase_scale_rad: phase where x is 1 [rad].
     """
-    spectrum = curvature.spectrum
+    information = curvature.spectrum[curvature.bins.ring]
 
     def step(x: Tensor, damping: float | None = None) -> Tensor:
-        slope = slope_of(phase_scale_rad * x[0])
-        added = STEP_FLOOR * spectrum.max() if damping is None else damping / phase_scale_rad**2
-        bound = (spectrum + added)[curvature.bins.ring]
-        taken: Tensor = -torch.fft.ifft2(torch.fft.fft2(slope) / bound).real / phase_scale_rad
-        return (taken - taken.mean())[None]
+        transform = torch.fft.fft2(slope_of(phase_scale_rad * x[0]))
+        return damped_step(transform, information, phase_scale_rad, damping)[None]
 
     return step
 

@@ -16,7 +16,7 @@ from algorithms.base import Sample
 from algorithms.learned.method import Answer, Learned
 from algorithms.learned.plain import Plain
 from algorithms.networks.diffusion import Diffusion
-from algorithms.networks.inputs import network_input
+from algorithms.networks.inputs import NetworkInput
 from algorithms.networks.step import parabola_step
 from algorithms.networks.weights import Trained
 from schemas.spec import MismatchSpec
@@ -36,10 +36,16 @@ class DiffEd(Learned):
     samples: int = 6
     networks: ClassVar[tuple[str, ...]] = ("diffed",)
 
-    def apply(self, trained: Trained, sample: Sample, spec: MismatchSpec, plain: Plain) -> Answer:
+    def apply(
+        self,
+        trained: Trained,
+        given: NetworkInput,
+        sample: Sample,
+        spec: MismatchSpec,
+        plain: Plain,
+    ) -> Answer:
         """The mean of the samples; their spread in the diagnostics."""
         attrs = sample.operator.attrs
-        given = network_input(plain.image, plain.likeliest, plain.curvature, attrs)
         _, slope = plain.objective.gradient(plain.likeliest, spec)
         scale = attrs.phase_scale_rad
         step = parabola_step(plain.likeliest, slope, plain.curvature, scale)

@@ -12,7 +12,7 @@ from torch import Tensor
 from algorithms.networks.diffusion import LEVELS, SPREAD, Diffusion
 from algorithms.networks.inputs import NetworkInput
 from algorithms.networks.plain import with_background_at_zero
-from algorithms.networks.step import STEP_FLOOR, DataStep
+from algorithms.networks.step import DataStep, damped_step
 from physics.curvature import FrequencyBins
 from runner.training.shards import Scenes
 
@@ -60,16 +60,11 @@ def batch_of(
     spectrum = torch.as_tensor(scenes.spectrum[chosen]).to(device)
     x, slope = stack[:, 2], stack[:, 3]
     ring = FrequencyBins.of((x.shape[1], x.shape[2]), device).ring
-    largest = spectrum.amax(dim=1)[:, None, None]
     information = spectrum[:, ring]
 
     def step(estimate: Tensor, damping: float | None = None) -> Tensor:
-        added = STEP_FLOOR * largest if damping is None else damping / scale**2
         move = torch.fft.fft2(scale * (estimate - x))
-        pull = information * move + torch.fft.fft2(slope)
-        pull = pull / (information + added)
-        taken: Tensor = -torch.fft.ifft2(pull).real / scale
-        return taken - taken.mean(dim=(1, 2), keepdim=True)
+        return damped_step(information * move + torch.fft.fft2(slope), information, scale, damping)
 
     def misfit(estimate: Tensor) -> Tensor:
         move = scale * (estimate - x)

@@ -14,6 +14,7 @@ import torch
 from algorithms.base import Sample
 from algorithms.learned.method import Answer, Learned, joined
 from algorithms.learned.plain import Plain
+from algorithms.networks.inputs import NetworkInput
 from algorithms.networks.models import NETWORKS
 from algorithms.networks.weights import WEIGHTS, Trained, shipped
 from algorithms.reconstructors.diffed import DiffEd, uncertainty_map, uncertainty_of
@@ -78,7 +79,12 @@ def test_an_ensemble_is_the_mean_of_its_members() -> None:
         consistency_steps: int = 0
 
         def apply(
-            self, trained: Trained, sample: Sample, spec: MismatchSpec, plain: Plain
+            self,
+            trained: Trained,
+            given: NetworkInput,
+            sample: Sample,
+            spec: MismatchSpec,
+            plain: Plain,
         ) -> Answer:
             asked.append(trained.card.method)
             phi = plain.image + (0.2 if trained.card.method == "physed" else 0.0)

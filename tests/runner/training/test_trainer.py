@@ -177,7 +177,7 @@ def test_the_rate_rises_then_falls() -> None:
 
 def test_recipes_that_ship_can_be_read() -> None:
     assert data_recipe(None).profile.window == 32
-    for method in ("dncnn-ed", "physed"):
+    for method in NETWORKS:
         assert train_recipe(None, method).steps > 0
 
 

@@ -1,5 +1,6 @@
 """Run with `python -m pytest`: one small sample, in seconds."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ from runner.pipeline.smoke import build_smoke
 from runner.scoring.validate import validate_result
 from runner.tiers.build import TierFiles
 
-ALGORITHM = f"{Path(__file__).parents[1] / 'my_method.py'}:MyMethod+gradient"
+ROOT = Path(__file__).parents[1]
+ALGORITHM = (
+    f"{ROOT}/{tomllib.loads((ROOT / 'submission.toml').read_text('utf-8'))['run']['algorithm']}"
+)
 
 
 @pytest.fixture(scope="module")
