@@ -28,6 +28,9 @@ class DataRecipe(Record):
     random_share: float = quantity(
         "", "share of random crystals among the training scenes", default=0.25, ge=0.0, le=1.0
     )
+    light_share: float = quantity(
+        "", "share of light, dense crystals, apart from those", default=0.25, ge=0.0, le=1.0
+    )
     doses_e: tuple[float, float] = Field(
         default=(500.0, 20000.0), description="electrons per pattern, drawn evenly in its logarithm"
     )

@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 from runner.files.hdf5 import atomic_path, make_folder, sha256_of
 from runner.tiers.simulate import ideal_operator
 from runner.training.first_order import first_order_input, parabola
-from runner.training.materials import MATERIALS, VALIDATION_MATERIALS
+from runner.training.materials import LIGHT, MATERIALS, VALIDATION_MATERIALS
 from runner.training.recipes import DataRecipe
 from runner.training.specimens import Source, draw_training_specimen
 from schemas.base import Record, StrictJSONError, json_text, record_from_json
@@ -215,7 +215,9 @@ def _scene(recipe: DataRecipe, split: str, number: int) -> dict[str, NDArray[np.
     training = split == "train"
     rng = np.random.default_rng([recipe.seed, int(training), number])
     source = (
-        Source(MATERIALS, recipe.random_share) if training else Source(VALIDATION_MATERIALS, 0.0)
+        Source(MATERIALS, recipe.random_share, LIGHT, recipe.light_share)
+        if training
+        else Source(VALIDATION_MATERIALS)
     )
     low, high = recipe.doses_e
     dose_e = float(np.exp(rng.uniform(np.log(low), np.log(high))))

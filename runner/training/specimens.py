@@ -52,16 +52,22 @@ class Source:
     Attributes:
         materials: named ones.
         random_share: probability of a random crystal instead of a named one.
+        light: named ones that are drawn apart.
+        light_share: probability of one of these.
     """
 
     materials: tuple[Material, ...]
-    random_share: float
+    random_share: float = 0.0
+    light: tuple[Material, ...] = ()
+    light_share: float = 0.0
 
     def draw(self, rng: np.random.Generator) -> tuple[Cell, float, str]:
         """(cell, period along the beam [A], name)."""
-        if rng.uniform() < self.random_share:
+        drawn = rng.uniform()
+        if drawn < self.random_share:
             return *random_cell(rng), "random crystal"
-        material = self.materials[int(rng.integers(len(self.materials)))]
+        materials = self.light if drawn < self.random_share + self.light_share else self.materials
+        material = materials[int(rng.integers(len(materials)))]
         return *cell_of(material), material.name
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from runner.training.crystals import cell_of
 from runner.training.materials import (
+    LIGHT,
     MATERIALS,
     TIER_MATERIALS,
     VALIDATION_MATERIALS,
@@ -18,15 +19,15 @@ GRID = {"shape": (64, 64), "sampling_A": 0.25, "energy_eV": 80e3}
 
 
 def test_no_material_of_a_tier_and_none_of_validation_is_trained_on() -> None:
-    trained = {material.name for material in MATERIALS}
+    trained = {material.name for material in (*MATERIALS, *LIGHT)}
     kept_apart = {material.name for material in VALIDATION_MATERIALS}
     assert not trained & kept_apart
     assert not (trained | kept_apart) & TIER_MATERIALS
-    metals = {m.elements[0] for m in (*MATERIALS, *VALIDATION_MATERIALS) if len(m.elements) == 1}
+    metals = {m.elements[0] for m in (*MATERIALS, *LIGHT, *VALIDATION_MATERIALS) if len(m.elements) == 1}
     assert not metals & {"Au", "Al", "Pt"}
 
 
-@pytest.mark.parametrize("material", [*MATERIALS, *VALIDATION_MATERIALS], ids=lambda m: m.name)
+@pytest.mark.parametrize("material", [*MATERIALS, *LIGHT, *VALIDATION_MATERIALS], ids=lambda m: m.name)
 def test_neighbours_are_as_far_apart_as_atoms_are(material: Material) -> None:
     cell, period_A = cell_of(material)
     steps = np.array([(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)])
@@ -38,7 +39,7 @@ def test_neighbours_are_as_far_apart_as_atoms_are(material: Material) -> None:
 
 
 def test_the_same_state_draws_the_same_specimen_within_the_phases() -> None:
-    source = Source(MATERIALS, 0.3)
+    source = Source(MATERIALS, 0.3, LIGHT, 0.2)
     for seed in range(6):
         first, second = (
             draw_training_specimen(source, np.random.default_rng(seed), **GRID) for _ in range(2)
