@@ -55,9 +55,9 @@ class FrequencyBins:
 
 
 def blur(image: Tensor, sigma_px: float) -> Tensor:
-    """Periodic Gaussian blur of standard deviation `sigma_px` of an (H, W) image."""
-    rows = torch.fft.fftfreq(image.shape[0], device=image.device)
-    cols = torch.fft.fftfreq(image.shape[1], device=image.device)
+    """Periodic Gaussian blur of standard deviation `sigma_px` of images (..., H, W)."""
+    rows = torch.fft.fftfreq(image.shape[-2], device=image.device)
+    cols = torch.fft.fftfreq(image.shape[-1], device=image.device)
     square = rows[:, None] ** 2 + cols[None, :] ** 2
     kernel = torch.exp(-2 * (torch.pi * sigma_px) ** 2 * square)
     blurred: Tensor = torch.fft.ifft2(torch.fft.fft2(image) * kernel).real

@@ -27,6 +27,12 @@ LEVEL_SCALE = 0.3
 
 HIDDEN = 48
 
+USUAL_ERROR = 0.01
+"""Error of the mean that is expected before a training."""
+
+MOST_UNSURE = 3.0
+"""Logarithm of how much larger or smaller it may be."""
+
 
 class Constant(nn.Module):
     """What the network made, and what it began with, to the mean of x."""
@@ -39,15 +45,19 @@ class Constant(nn.Module):
             nn.SiLU(),
             nn.Linear(HIDDEN, HIDDEN),
             nn.SiLU(),
-            nn.Linear(HIDDEN, 1),
+            nn.Linear(HIDDEN, 2),
         )
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, made: Tensor, begun: Tensor, condition: Tensor) -> Tensor:
-        """Images (B, H, W) whose means do not matter, and their condition (B, 4) -> (B,)."""
+    def forward(self, made: Tensor, begun: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, H, W) whose means do not matter, and their condition (B, 4).
+
+        Returns:
+            The mean of x and its error, see `mean_of`.
+        """
         return self.mean_of(self.told(made, begun, condition))
 
     def told(self, made: Tensor, begun: Tensor, condition: Tensor) -> Tensor:
@@ -55,10 +65,11 @@ class Constant(nn.Module):
         both = [_levels(images) / LEVEL_SCALE for images in (made, begun)]
         return torch.cat([*both, self.usual(condition)], dim=1)
 
-    def mean_of(self, told: Tensor) -> Tensor:
-        """`told` (B, n) -> the mean of x, (B,)."""
-        change: Tensor = self.layers(told)[:, 0]
-        return change - LEVEL_SCALE * told[:, BACKGROUND]
+    def mean_of(self, told: Tensor) -> tuple[Tensor, Tensor]:
+        """`told` (B, n) -> the mean of x, and its error: in half of all cases it is less, (B,)."""
+        change, wider = self.layers(told).unbind(dim=1)
+        error = USUAL_ERROR * (MOST_UNSURE * torch.tanh(wider / MOST_UNSURE)).exp()
+        return change - LEVEL_SCALE * told[:, BACKGROUND], error
 
 
 def _levels(images: Tensor) -> Tensor:

@@ -1,137 +1,197 @@
-"""A diffusion prior over specimens, and samples of it that the counts lead.
+r"""A diffusion over specimens whose noise is that of the counts, and samples of what they allow.
 
-The network is a denoiser of specimens at every level of noise, in the scaling of Karras, Aittala,
-Aila & Laine (NeurIPS 2022): nothing of any measurement is learned. A sample begins as the
-ptychographic image under much noise; at each level the denoiser's answer is moved towards the
-counts as far as its own error allows, and noise of the next level is put back (DiffPIR: Zhu, Zhang,
-Liang, Cao, Wen, Timofte & Van Gool, CVPR workshops 2023; that move in closed form: Song, Vahdat,
-Mardani & Kautz, ICLR 2023).
+To first order the counts show x under Gaussian noise of a known spectrum, 1/F (F: the Fisher
+information of each Fourier coefficient). Take that very noise, made fainter by a level s, for the
+noise of a diffusion:
+
+    z_s = x + s n,   n ~ N(0, 1/F)
+
+Then what was measured is z_1, and to run the diffusion backwards from there to s = 0, fresh noise
+included, draws from the distribution of x given the counts: there is nothing else to lead it by
+(Kawar, Vaksman & Elad, ICCV workshops 2021, for white noise; in the basis of the measurement:
+Kawar, Ermon & Elad, NeurIPS 2021). What is learned is the mean of x given z_s, at every level.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from algorithms.networks.inputs import NetworkInput
-from algorithms.networks.layers import ResidualBlock, Standardised, at_any_size, in_orientation
-from algorithms.networks.plain import with_background_at_zero
+from algorithms.networks.constant import Constant
+from algorithms.networks.inputs import IMAGES, NetworkInput
+from algorithms.networks.layers import (
+    ResidualBlock,
+    Standardised,
+    at_any_size,
+    in_orientation,
+    over_orientations,
+)
 from algorithms.networks.pyramid import STRIDE, Pyramid
 from algorithms.networks.step import DataStep
+from algorithms.prior import PEAK_CONTRAST
+from physics.curvature import FrequencyBins, blur
 
-LEVELS = (0.006, 1.0)
-"""Noise that the denoiser knows, least and largest, in units of x."""
+LEAST = 0.08
+"""Level at which the denoiser's answer is the sample: fainter noise hides nothing."""
 
-MEAN, SPREAD = 0.25, 0.25
-"""About the mean and the spread of x over specimens."""
+UNSEEN = 0.3
+"""Standard deviation of x, as white noise, before the counts. What they do not show begins so."""
 
-CONDITION = ((-1.1, -0.2), (0.4, 0.3))
-"""About the mean and the spread of log10 of the level and of the phase scale."""
+BLUR_PX = 1.0
+"""The second image that the network is shown is blurred by this, as `network_input` has it."""
 
-BEGIN = 0.1
-"""Noise that a sample begins with: what ptychography shows beside it is kept, or found again."""
-
-TRUST = 1.2
-"""Error of the denoiser's answer, relative to the noise taken off, that counts are weighed against.
-This, `BEGIN` and `FRESH` are what was best on seven validation scenes."""
-
-FRESH = 1.0
-"""Share of the noise put back, as a variance, that is new; the rest is what was taken off."""
+CONDITION = ((-2.5, -2.45, -2.25, -0.2), (0.55, 0.55, 0.55, 0.3))
+"""About the mean and the spread of what it is told: the noise in three bands, the phase scale."""
 
 
 class Diffusion(nn.Module):
-    """The prior as a reconstruction: the mean of some samples.
+    """The diffusion as a reconstruction.
 
     Args:
         width: channels at the finest scale.
         levels: levels of noise that a sample goes through.
-        samples: samples of which the mean is taken.
     """
 
-    def __init__(self, width: int, levels: int = 16, samples: int = 1) -> None:
+    def __init__(self, width: int, levels: int = 12) -> None:
         super().__init__()
-        self.levels, self.count = levels, samples
-        self.pyramid = Pyramid(1, width, ResidualBlock, usual=Standardised(*CONDITION))
+        self.levels = levels
+        self.pyramid = Pyramid(IMAGES, width, ResidualBlock, usual=Standardised(*CONDITION))
+        self.constant = Constant()
 
     def forward(
         self, given: NetworkInput, step: DataStep, *, periodic: bool = True, turned: bool = False
     ) -> Tensor:
-        """x (B, H, W); `turned` changes nothing, for each sample is turned as it goes."""
-        return self.samples(given, step, self.count, periodic=periodic).mean(dim=0)
+        """x (B, H, W) in one go: its mean, given the counts; with `turned`, of all orientations."""
+        random = torch.Generator().manual_seed(0)
+        noisy = begun(given.images[:, 0], step, random)
+        ones = torch.ones(len(noisy)).to(noisy)
+
+        def once(turned_images: Tensor) -> Tensor:
+            made = self.denoise(
+                turned_images[:, 0], ones, step.information, given.condition, periodic=periodic
+            )
+            return made[:, None]
+
+        images = noisy[:, None]
+        x: Tensor = (over_orientations(once, images) if turned else once(images))[:, 0]
+        return self.with_constant(x, given)
+
+    def with_constant(self, x: Tensor, given: NetworkInput) -> Tensor:
+        """x (B, H, W) with the mean that its levels tell."""
+        mean, _ = self.constant(x.detach(), given.images[:, 0], given.condition)
+        wanted: Tensor = _centred(x) + mean[:, None, None]
+        return wanted
 
     def samples(
         self, given: NetworkInput, step: DataStep, count: int, *, periodic: bool = True
     ) -> Tensor:
-        """Specimens that the counts allow, (count, B, H, W); the same ones each time."""
-        begin = with_background_at_zero(given.images)[:, 0]
+        """Specimens that the counts of one sample allow, (count, H, W); the same ones each time.
+
+        They come in pairs of opposite noise, so that their mean hardly depends on it. All have the
+        constant of their mean.
+        """
         random = torch.Generator().manual_seed(0)
-        scale = given.condition[:, -1]
-        return torch.stack(
-            [self._sample(begin, scale, step, periodic, random) for _ in range(count)]
-        )
+        pairs = -(-count // 2)
+
+        def fresh() -> Tensor:
+            noise = coloured(step.information.expand(pairs, -1, -1), random)
+            return torch.cat([noise, -noise])
+
+        x = begun(given.images[:, 0], step, random).expand(2 * pairs, -1, -1)
+        condition = given.condition.expand(2 * pairs, -1)
+        levels = torch.logspace(0.0, torch.tensor(LEAST).log10(), self.levels).tolist()
+        for number, (level, following) in enumerate(zip(levels, [*levels[1:], 0.0], strict=True)):
+            denoised = partial(
+                self.denoise,
+                level=torch.full((2 * pairs,), level).to(x),
+                information=step.information,
+                condition=condition,
+                periodic=periodic,
+            )
+            clean = in_orientation(denoised, x, number % 4, flip=number % 8 >= 4)
+            kept = (following / level) ** 2
+            x = clean + kept * (x - clean) + following * (1 - kept) ** 0.5 * fresh()
+        x = _centred(x[:count])
+        mean = self.with_constant(x.mean(dim=0, keepdim=True), given)
+        return x + mean.mean()
 
     def denoise(
-        self, noisy: Tensor, level: Tensor, log10_scale: Tensor, *, periodic: bool = True
+        self,
+        noisy: Tensor,
+        level: Tensor,
+        information: Tensor,
+        condition: Tensor,
+        *,
+        periodic: bool = True,
     ) -> Tensor:
-        """The mean of all specimens that may hide under a noise.
+        """The mean of all specimens that may hide under the noise, (B, H, W), its own mean 0.
 
         Args:
-            noisy: specimens with white noise, (B, H, W).
-            level: its standard deviation, (B,).
-            log10_scale: log10 of the phase where x is 1 [rad], (B,).
+            noisy: z_s, (B, H, W).
+            level: s, (B,).
+            information: F of each Fourier coefficient, (B, H, W) or (1, H, W).
+            condition: of a `NetworkInput`: the noise is that of level 1, (B, 4).
             periodic: whether the specimens are.
         """
-        total = (level.square() + SPREAD**2)[:, None, None]
-        condition = torch.stack([level.log10(), log10_scale], dim=1)
-        centred = noisy - MEAN
+        images = _shown(noisy, level[:, None, None].square() * variance_of(information))
+        told = torch.cat([condition[:, :-1] + level.log10()[:, None], condition[:, -1:]], dim=1)
         change = at_any_size(
-            lambda fitting: self.pyramid(fitting, condition),
-            (centred / total.sqrt())[:, None],
-            STRIDE,
-            periodic=periodic,
-        )[:, 0]
-        kept = centred * SPREAD**2 / total
-        found: Tensor = MEAN + kept + change * (level[:, None, None] * SPREAD / total.sqrt())
-        return found
-
-    def _sample(
-        self,
-        begin: Tensor,
-        log10_scale: Tensor,
-        step: DataStep,
-        periodic: bool,
-        random: torch.Generator,
-    ) -> Tensor:
-        """One sample, (B, H, W)."""
-
-        def noise() -> Tensor:
-            return torch.randn(begin.shape, generator=random).to(begin)
-
-        levels = torch.logspace(
-            torch.tensor(BEGIN).log10(), torch.tensor(LEVELS[0]).log10(), self.levels
-        ).tolist()
-        x = begin + BEGIN * noise()
-        for level, following in zip(levels, [*levels[1:], 0.0], strict=True):
-            clean = self._turned(x, level, log10_scale, periodic, random)
-            clean = clean + step(clean, 1 / (TRUST * level) ** 2)
-            taken = (x - clean) / level
-            x = clean + following * ((1 - FRESH) ** 0.5 * taken + FRESH**0.5 * noise())
-        return x
-
-    def _turned(
-        self,
-        x: Tensor,
-        level: float,
-        log10_scale: Tensor,
-        periodic: bool,
-        random: torch.Generator,
-    ) -> Tensor:
-        """The denoiser's answer in one of the eight orientations, drawn anew each time."""
-        drawn = int(torch.randint(8, (), generator=random))
-        levels = torch.full_like(log10_scale, level)
-        return in_orientation(
-            lambda turned: self.denoise(turned, levels, log10_scale, periodic=periodic),
-            x,
-            drawn % 4,
-            flip=drawn >= 4,
+            lambda fitting: self.pyramid(fitting, told), images, STRIDE, periodic=periodic
         )
+        return _centred(images[:, 0] + level[:, None, None] * change[:, 0])
+
+
+def begun(around: Tensor, step: DataStep, random: torch.Generator) -> Tensor:
+    """z_1 (B, H, W), what the counts say.
+
+    Args:
+        around: an x from which the likelihood's step is short; it is told nothing else by it.
+        step: the likelihood.
+        random: for what they do not say.
+    """
+    weak = UNSEEN**-2
+    white = torch.randn(around.shape, generator=random).to(around)
+    unseen = torch.fft.ifft2(torch.fft.fft2(white) / (step.information + weak)).real / UNSEEN
+    return _centred(around + step(around, weak) + unseen)
+
+
+def coloured(information: Tensor, random: torch.Generator) -> Tensor:
+    """Noise n as that of the counts, of the shape of F (B, H, W)."""
+    white = torch.randn(information.shape, generator=random).to(information)
+    noise: Tensor = torch.fft.ifft2(torch.fft.fft2(white) * variance_of(information).sqrt()).real
+    return _centred(noise)
+
+
+def variance_of(information: Tensor) -> Tensor:
+    """Variance of each Fourier coefficient's noise, as that of white noise of x, (B, H, W)."""
+    return 1 / (information + UNSEEN**-2)
+
+
+def _shown(noisy: Tensor, variance: Tensor) -> Tensor:
+    """What the network sees of z_s: under a spectral prior of its own, and blurred, (B, 2, H, W).
+
+    As `algorithms.prior.SpectralPrior`: what stands out of its ring is a lattice's, and is kept.
+    """
+    height, width = noisy.shape[-2:]
+    bins = FrequencyBins.of((height, width), noisy.device)
+    transform = torch.fft.fft2(noisy)
+    power = transform.abs().square() / (height * width)
+    excess = power - variance
+    ring = _rings(bins, excess)
+    peak = power > PEAK_CONTRAST * (variance + ring)
+    others = _rings(bins, (~peak).to(excess)).clamp_min(1e-9)
+    diffuse = _rings(bins, torch.where(peak, 0.0, excess)) / others
+    signal = torch.where(peak, excess, diffuse)
+    under_prior = torch.fft.ifft2(transform * signal / (signal + variance)).real
+    return torch.stack([under_prior, blur(noisy, BLUR_PX)], dim=1)
+
+
+def _rings(bins: FrequencyBins, values: Tensor) -> Tensor:
+    """Values (B, H, W) averaged over their rings, at least 0."""
+    return torch.stack([bins.mean(one).clamp_min(0.0)[bins.ring] for one in values])
+
+
+def _centred(x: Tensor) -> Tensor:
+    return x - x.mean(dim=(-2, -1), keepdim=True)

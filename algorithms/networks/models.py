@@ -98,7 +98,7 @@ class Unrolled(nn.Module):
 
 def _with_constant(images: Tensor, constant: Constant, given: NetworkInput) -> Tensor:
     """Images (B, H, W) with the mean that `constant` gives them; it is trained by itself."""
-    mean = constant(images.detach(), given.images[:, 0], given.condition)
+    mean, _ = constant(images.detach(), given.images[:, 0], given.condition)
     wanted: Tensor = images + (mean - images.mean(dim=(1, 2)))[:, None, None]
     return wanted
 

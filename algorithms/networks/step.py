@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,32 +15,28 @@ STEP_FLOOR = 0.05
 hardly see moves little, and its noise with it."""
 
 
-class DataStep(Protocol):
-    """x (B, H, W) -> the step by which the likelihood would change it, (B, H, W), its mean 0."""
+@dataclass(frozen=True)
+class DataStep:
+    """x (B, H, W) -> the step by which the likelihood would change it, (B, H, W), its mean 0.
 
-    def __call__(self, x: Tensor, /, damping: float | None = None) -> Tensor:
-        """-slope / (F + damping), all in units of x; without a damping, `STEP_FLOOR` of F's peak.
+    Attributes:
+        slope_of: x -> Fourier transform of the slope of -log L by x there, (B, H, W).
+        information: F of each Fourier coefficient of x, (B, H, W).
+    """
+
+    slope_of: Callable[[Tensor], Tensor]
+    information: Tensor
+
+    def __call__(self, x: Tensor, damping: float | None = None) -> Tensor:
+        """-slope / (F + damping); without a damping, `STEP_FLOOR` of F's peak.
 
         Damped by 1/r^2 it leads from an x whose error has the variance r^2 in every coefficient to
         the best that can be made of that x and the counts together.
         """
-
-
-def damped_step(
-    transform: Tensor, information: Tensor, scale: Tensor | float, damping: float | None
-) -> Tensor:
-    """The step (..., H, W) of a slope, see `DataStep`.
-
-    Args:
-        transform: Fourier transform of the slope, (..., H, W) [rad^-1].
-        information: F of each coefficient, (..., H, W) [rad^-2].
-        scale: phase where x is 1 [rad].
-        damping: in units of x, or None.
-    """
-    peak = information.amax(dim=(-2, -1), keepdim=True)
-    added = STEP_FLOOR * peak if damping is None else damping / scale**2
-    taken: Tensor = -torch.fft.ifft2(transform / (information + added)).real / scale
-    return taken - taken.mean(dim=(-2, -1), keepdim=True)
+        peak = self.information.amax(dim=(-2, -1), keepdim=True)
+        added = STEP_FLOOR * peak if damping is None else damping
+        taken: Tensor = -torch.fft.ifft2(self.slope_of(x) / (self.information + added)).real
+        return taken - taken.mean(dim=(-2, -1), keepdim=True)
 
 
 def data_step(
@@ -53,13 +49,13 @@ def data_step(
         curvature: F.
         phase_scale_rad: phase where x is 1 [rad].
     """
-    information = curvature.spectrum[curvature.bins.ring]
+    information = phase_scale_rad**2 * curvature.spectrum[curvature.bins.ring]
 
-    def step(x: Tensor, damping: float | None = None) -> Tensor:
-        transform = torch.fft.fft2(slope_of(phase_scale_rad * x[0]))
-        return damped_step(transform, information, phase_scale_rad, damping)[None]
+    def by_x(x: Tensor) -> Tensor:
+        transform: Tensor = torch.fft.fft2(slope_of(phase_scale_rad * x[0]))
+        return phase_scale_rad * transform[None]
 
-    return step
+    return DataStep(by_x, information[None])
 
 
 def parabola_step(

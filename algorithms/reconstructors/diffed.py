@@ -24,6 +24,9 @@ from schemas.spec import MismatchSpec
 MOST_PIXELS = 40_000
 """Of the map of uncertainty, which has to fit into the diagnostics."""
 
+NORMAL = 1.48
+"""Standard deviation of a normal distribution, over the error that half of it is within."""
+
 
 @dataclass(frozen=True)
 class DiffEd(Learned):
@@ -33,7 +36,7 @@ class DiffEd(Learned):
         samples: how many.
     """
 
-    samples: int = 6
+    samples: int = 16
     networks: ClassVar[tuple[str, ...]] = ("diffed",)
 
     def apply(
@@ -52,9 +55,12 @@ class DiffEd(Learned):
         network = trained.network.to(plain.image.device)
         assert isinstance(network, Diffusion)
         with torch.no_grad():
-            found = network.samples(given, step, self.samples, periodic=attrs.periodic)[:, 0]
-        spread = found.std(dim=0) if self.samples > 1 else torch.zeros_like(found[0])
-        return Answer(scale * found.mean(dim=0), {"uncertainty": uncertainty_map(spread)})
+            found = network.samples(given, step, self.samples, periodic=attrs.periodic)
+            x = found.mean(dim=0)
+            _, usual = network.constant(x[None], given.images[:, 0], given.condition)
+        spread = found.std(dim=0) if self.samples > 1 else torch.zeros_like(x)
+        spread = torch.hypot(spread, NORMAL * usual)
+        return Answer(scale * x, {"uncertainty": uncertainty_map(spread)})
 
 
 def uncertainty_map(spread: Tensor) -> dict[str, Any]:

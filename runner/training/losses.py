@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algorithms.networks.diffusion import LEVELS, SPREAD, Diffusion
+from algorithms.networks.diffusion import LEAST, Diffusion, begun, coloured
 from algorithms.networks.inputs import NetworkInput
 from algorithms.networks.plain import with_background_at_zero
-from algorithms.networks.step import DataStep, damped_step
+from algorithms.networks.step import DataStep
 from physics.curvature import FrequencyBins
 from runner.training.shards import Scenes
 
@@ -62,9 +62,10 @@ def batch_of(
     ring = FrequencyBins.of((x.shape[1], x.shape[2]), device).ring
     information = spectrum[:, ring]
 
-    def step(estimate: Tensor, damping: float | None = None) -> Tensor:
+    def by_x(estimate: Tensor) -> Tensor:
         move = torch.fft.fft2(scale * (estimate - x))
-        return damped_step(information * move + torch.fft.fft2(slope), information, scale, damping)
+        transform: Tensor = scale * (information * move + torch.fft.fft2(slope))
+        return transform
 
     def misfit(estimate: Tensor) -> Tensor:
         move = scale * (estimate - x)
@@ -72,6 +73,7 @@ def batch_of(
         excess: Tensor = (move * (slope + pull / 2)).mean(dim=(1, 2))
         return (1.5 + excess).clamp_min(LEAST_MISFIT).log()
 
+    step = DataStep(by_x, scale.square() * information)
     return Batch(NetworkInput(stack[:, :2], condition), x, step, misfit)
 
 
@@ -82,18 +84,18 @@ def loss(estimate: Tensor, x: Tensor) -> Tensor:
 
 
 def denoising(network: Diffusion, batch: Batch, random: torch.Generator) -> Tensor:
-    """What a prior learns from: specimens under noise of any level, all levels weighing alike."""
-    count = len(batch.x)
-    low, high = np.log10(LEVELS)
-    share = torch.rand(count, generator=random).to(batch.x)
-    level = 10 ** (low + (high - low) * share)
-    noise = torch.randn(batch.x.shape, generator=random).to(batch.x)
-    noisy = batch.x + level[:, None, None] * noise
-    found = network.denoise(noisy, level, batch.given.condition[:, -1])
-    least = level.square() * SPREAD**2 / (level.square() + SPREAD**2)
-    squared: Tensor = (found - batch.x).square().mean(dim=(1, 2))
-    weighted: Tensor = squared / least
-    return weighted.mean()
+    """What a diffusion learns from: specimens under the counts' noise of any level.
+
+    Of the noise of a sample at level s, the share s^2 is still that of the counts, and the rest was
+    drawn on the way: so here, as the counts' own is not quite Gaussian.
+    """
+    level = LEAST ** torch.rand(len(batch.x), generator=random).square().to(batch.x)
+    s = level[:, None, None]
+    of_counts = begun(batch.x, batch.step, random) - batch.x
+    drawn = coloured(batch.step.information, random)
+    noisy = batch.x + s * (s * of_counts + (1 - s.square()).sqrt() * drawn)
+    found = network.denoise(noisy, level, batch.step.information, batch.given.condition)
+    return loss(found, batch.x)
 
 
 def psnr_db(estimate: Tensor, x: Tensor) -> Tensor:

@@ -14,9 +14,6 @@ from algorithms.networks.constant import Constant
 from runner.training import losses
 from runner.training.shards import Scenes
 
-SCALE = 0.02
-"""Error of the constant about which it matters: alone it would be 34 dB."""
-
 STEPS, BATCH = 3000, 128
 RATE, DECAY = 2e-3, 1e-2
 """Learning rate, which falls as a cosine, and weight decay of AdamW."""
@@ -25,7 +22,8 @@ RATE, DECAY = 2e-3, 1e-2
 def settle_constant(network: nn.Module, scenes: Scenes, seed: int, device: torch.device) -> None:
     """Teach a network's constant, where it has one; all its other weights stay.
 
-    The loss is ln(1 + (error / `SCALE`)^2): a scene whose constant cannot be told pulls at nothing.
+    The likeliest are learned, if errors are distributed as Cauchy's: most are small, and a scene
+    whose constant cannot be told pulls at nothing.
     """
     constant = getattr(network, "constant", None)
     if not isinstance(constant, Constant):
@@ -37,9 +35,10 @@ def settle_constant(network: nn.Module, scenes: Scenes, seed: int, device: torch
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     for _ in range(STEPS):
         chosen = torch.randint(len(told), (BATCH,)).to(device)
-        error = constant.mean_of(told[chosen]) - mean[chosen]
+        found, usual = constant.mean_of(told[chosen])
+        unlikely = usual.log() + ((found - mean[chosen]) / usual).square().log1p()
         optimiser.zero_grad()
-        (error / SCALE).square().log1p().mean().backward()  # type: ignore[no-untyped-call]
+        unlikely.mean().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         falling.step()
     constant.requires_grad_(False)

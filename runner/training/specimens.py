@@ -203,7 +203,7 @@ def _with_defects(atoms: Atoms, box: Box, rng: np.random.Generator) -> Atoms:
     if rng.uniform() < 0.3 and len(atoms):
         foreign = rng.permutation(len(atoms))[: int(rng.integers(1, 2 + len(atoms) // 40))]
         atoms = atoms.renamed(foreign, _stranger(atoms, rng))
-    if rng.uniform() < 0.25:
+    if rng.uniform() < 0.25 and len(atoms):
         places = rng.uniform(size=(int(rng.integers(1, 9)), 2)) * box.size
         heights = np.full(len(places), 5.0)
         symbols = np.full(len(places), _stranger(atoms, rng))

@@ -15,6 +15,8 @@ from runner.training.materials import (
 )
 from runner.training.specimens import PHASES_RAD, Source, draw_training_specimen
 
+ALL = (*MATERIALS, *LIGHT, *VALIDATION_MATERIALS)
+
 GRID = {"shape": (64, 64), "sampling_A": 0.25, "energy_eV": 80e3}
 
 
@@ -23,11 +25,11 @@ def test_no_material_of_a_tier_and_none_of_validation_is_trained_on() -> None:
     kept_apart = {material.name for material in VALIDATION_MATERIALS}
     assert not trained & kept_apart
     assert not (trained | kept_apart) & TIER_MATERIALS
-    metals = {m.elements[0] for m in (*MATERIALS, *LIGHT, *VALIDATION_MATERIALS) if len(m.elements) == 1}
+    metals = {m.elements[0] for m in ALL if len(m.elements) == 1}
     assert not metals & {"Au", "Al", "Pt"}
 
 
-@pytest.mark.parametrize("material", [*MATERIALS, *LIGHT, *VALIDATION_MATERIALS], ids=lambda m: m.name)
+@pytest.mark.parametrize("material", ALL, ids=lambda m: m.name)
 def test_neighbours_are_as_far_apart_as_atoms_are(material: Material) -> None:
     cell, period_A = cell_of(material)
     steps = np.array([(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)])
