@@ -8,12 +8,13 @@ noise of a diffusion:
 
 Then what was measured is z_1, and to run the diffusion backwards from there to s = 0, fresh noise
 included, draws from the distribution of x given the counts: there is nothing else to lead it by
-(Kawar, Vaksman & Elad, ICCV workshops 2021, for white noise; in the basis of the measurement:
-Kawar, Ermon & Elad, NeurIPS 2021). What is learned is the mean of x given z_s, at every level.
+(Kawar, Vaksman & Elad, ICCV workshops 2021, for white noise; in the basis of a measurement: the
+same, NeurIPS 2021). What is learned is the mean of x given z_s, at every level.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -45,16 +46,20 @@ BLUR_PX = 1.0
 CONDITION = ((-2.5, -2.45, -2.25, -0.2), (0.55, 0.55, 0.55, 0.3))
 """About the mean and the spread of what it is told: the noise in three bands, the phase scale."""
 
+MOST_PIXELS = 1 << 20
+"""Pixels of samples that go through the network together: some 300 MiB of features."""
+
 
 class Diffusion(nn.Module):
     """The diffusion as a reconstruction.
 
     Args:
         width: channels at the finest scale.
-        levels: levels of noise that a sample goes through.
+        levels: levels of noise that a sample goes through. Between two of them the specimen is
+            taken for known, so that few make the samples too alike: 16 by some per cent.
     """
 
-    def __init__(self, width: int, levels: int = 12) -> None:
+    def __init__(self, width: int, levels: int = 16) -> None:
         super().__init__()
         self.levels = levels
         self.pyramid = Pyramid(IMAGES, width, ResidualBlock, usual=Standardised(*CONDITION))
@@ -95,27 +100,37 @@ class Diffusion(nn.Module):
         random = torch.Generator().manual_seed(0)
         pairs = -(-count // 2)
 
-        def fresh() -> Tensor:
-            noise = coloured(step.information.expand(pairs, -1, -1), random)
-            return torch.cat([noise, -noise])
+        information = step.information.expand(pairs, -1, -1)
 
-        x = begun(given.images[:, 0], step, random).expand(2 * pairs, -1, -1)
-        condition = given.condition.expand(2 * pairs, -1)
+        def fresh(noise: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
+            drawn = noise(information, random)
+            return torch.cat([drawn, -drawn])
+
+        x = seen(given.images[:, 0], step) + fresh(unseen)
+        at_once = max(1, MOST_PIXELS // x[0].numel())
         levels = torch.logspace(0.0, torch.tensor(LEAST).log10(), self.levels).tolist()
         for number, (level, following) in enumerate(zip(levels, [*levels[1:], 0.0], strict=True)):
             denoised = partial(
-                self.denoise,
-                level=torch.full((2 * pairs,), level).to(x),
-                information=step.information,
-                condition=condition,
-                periodic=periodic,
+                self._denoised, level=level, given=given, step=step, periodic=periodic
             )
-            clean = in_orientation(denoised, x, number % 4, flip=number % 8 >= 4)
+            parts = [
+                in_orientation(denoised, part, number % 4, flip=number % 8 >= 4)
+                for part in torch.split(x, at_once)
+            ]
+            clean = torch.cat(parts)
             kept = (following / level) ** 2
-            x = clean + kept * (x - clean) + following * (1 - kept) ** 0.5 * fresh()
+            x = clean + kept * (x - clean) + following * (1 - kept) ** 0.5 * fresh(coloured)
         x = _centred(x[:count])
         mean = self.with_constant(x.mean(dim=0, keepdim=True), given)
         return x + mean.mean()
+
+    def _denoised(
+        self, x: Tensor, *, level: float, given: NetworkInput, step: DataStep, periodic: bool
+    ) -> Tensor:
+        """`denoise` of several states of one sample at one level."""
+        levels = torch.full((len(x),), level).to(x)
+        condition = given.condition.expand(len(x), -1)
+        return self.denoise(x, levels, step.information, condition, periodic=periodic)
 
     def denoise(
         self,
@@ -151,10 +166,19 @@ def begun(around: Tensor, step: DataStep, random: torch.Generator) -> Tensor:
         step: the likelihood.
         random: for what they do not say.
     """
-    weak = UNSEEN**-2
-    white = torch.randn(around.shape, generator=random).to(around)
-    unseen = torch.fft.ifft2(torch.fft.fft2(white) / (step.information + weak)).real / UNSEEN
-    return _centred(around + step(around, weak) + unseen)
+    return seen(around, step) + unseen(step.information.expand_as(around), random)
+
+
+def seen(around: Tensor, step: DataStep) -> Tensor:
+    """z_1 (B, H, W) without what the counts do not say, see `begun`."""
+    return _centred(around + step(around, UNSEEN**-2))
+
+
+def unseen(information: Tensor, random: torch.Generator) -> Tensor:
+    """What the counts do not say, drawn, of the shape of F (B, H, W)."""
+    white = torch.randn(information.shape, generator=random).to(information)
+    drawn = torch.fft.ifft2(torch.fft.fft2(white) * variance_of(information)).real / UNSEEN
+    return _centred(drawn)
 
 
 def coloured(information: Tensor, random: torch.Generator) -> Tensor:

@@ -17,7 +17,7 @@ TRAINABLE = {
     "transed": "Attention of channels to one another over the whole image.",
     "swined": "Attention within shifted windows.",
     "physed": "Unrolled likelihood steps with a learned proximal map.",
-    "diffed": "Diffusion prior over specimens, led by the counts.",
+    "diffed": "Diffusion of specimens under the counts' own noise.",
 }
 """Method -> one line; the networks are `algorithms.networks.models.NETWORKS`."""
 

@@ -124,6 +124,10 @@ def test_a_map_of_uncertainty_fits_into_the_diagnostics(side: int) -> None:
     assert float((again - coarse).abs().max()) <= told["largest"] / 255
 
 
-def test_the_spread_of_one_sample_is_none() -> None:
-    solved = DiffEd(samples=1).reconstruct(_sample(), SPEC)
-    assert solved.diagnostics["network"]["uncertainty"]["mean"] == 0.0
+def test_the_spread_of_one_sample_is_that_of_its_constant() -> None:
+    told = [
+        DiffEd(samples=count).reconstruct(_sample(), SPEC).diagnostics["network"]["uncertainty"]
+        for count in (1, 4)
+    ]
+    assert told[0]["mean"] == pytest.approx(told[0]["largest"], rel=1e-6)
+    assert told[1]["largest"] > 1.5 * told[0]["largest"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from algorithms.networks.inputs import IMAGES, NetworkInput
 from algorithms.networks.models import NETWORKS
 from algorithms.networks.plain import with_background_at_zero
 from algorithms.networks.pyramid import STRIDE
+from algorithms.networks.step import DataStep
 
 WIDTH = 8
 
@@ -17,9 +20,13 @@ SETTLED = [name for name in NETWORKS if name != "diffed"]
 """Networks that draw nothing at random."""
 
 
-def _step(x: Tensor, damping: float | None = None) -> Tensor:
-    """A likelihood's step that is a shift-invariant blur, as a real one nearly is."""
-    return 0.3 * (x.roll(1, 1) + x.roll(-1, 2)) - 0.6 * x
+def _step_of(slope: Callable[[Tensor], Tensor]) -> DataStep:
+    """A likelihood of the same information everywhere, and the slope given."""
+    return DataStep(lambda x: 400 * torch.fft.fft2(slope(x)), torch.full((1, 1, 1), 400.0))
+
+
+STEP = _step_of(lambda x: 0.6 * x - 0.3 * (x.roll(1, 1) + x.roll(-1, 2)))
+"""A likelihood's step that is a shift-invariant blur, as a real one nearly is."""
 
 
 def _network(method: str) -> torch.nn.Module:
@@ -40,7 +47,7 @@ def _given(height: int = 64, width: int = 48) -> NetworkInput:
 @pytest.mark.parametrize("method", SETTLED)
 def test_first_weights_change_nothing_but_the_constant(method: str) -> None:
     given = _given()
-    x = NETWORKS[method](WIDTH)(given, _step).detach()
+    x = NETWORKS[method](WIDTH)(given, STEP).detach()
     change = x - with_background_at_zero(given.images)[:, 0]
     assert float((change - change.mean()).abs().max()) < 1e-6
     assert 0.005 < float((x < 0).to(x.dtype).mean()) < 0.015
@@ -55,7 +62,7 @@ def test_under_four_million_weights_at_the_widest_that_ships(method: str) -> Non
 @pytest.mark.parametrize("shape", [(64, 48), (61, 50), (9, 128), (1, 7)])
 @pytest.mark.parametrize("periodic", [True, False])
 def test_any_size(method: str, shape: tuple[int, int], periodic: bool) -> None:
-    x = _network(method)(_given(*shape), _step, periodic=periodic)
+    x = _network(method)(_given(*shape), STEP, periodic=periodic)
     assert x.shape == (1, *shape)
     assert bool(torch.isfinite(x).all())
 
@@ -67,7 +74,7 @@ def test_a_shift_of_a_periodic_image_shifts_the_answer(method: str) -> None:
     given = _given(2 * stride, 4 * stride)
     shift = (stride, -3 * stride)
     moved = NetworkInput(given.images.roll(shift, (2, 3)), given.condition)
-    here, there = (network(one, _step) for one in (given, moved))
+    here, there = (network(one, STEP) for one in (given, moved))
     assert float((there - here.roll(shift, (1, 2))).abs().max()) < 1e-5
     plain = with_background_at_zero(given.images)[:, 0]
     assert float((here - plain).abs().max()) > 1e-3  # it did do something
@@ -76,10 +83,8 @@ def test_a_shift_of_a_periodic_image_shifts_the_answer(method: str) -> None:
 @pytest.mark.parametrize("method", SETTLED)
 def test_all_orientations_are_alike_when_it_is_turned(method: str) -> None:
     network, given = _network(method), _given(48, 48)
+    still = _step_of(lambda x: 0.1 * x)
     turned = NetworkInput(given.images.rot90(1, (2, 3)), given.condition)
-
-    def still(x: Tensor, damping: float | None = None) -> Tensor:
-        return -0.1 * x
 
     here, there = (network(one, still, turned=True) for one in (given, turned))
     assert float((there - here.rot90(1, (1, 2))).abs().max()) < 1e-5
@@ -89,15 +94,15 @@ def test_all_orientations_are_alike_when_it_is_turned(method: str) -> None:
 def test_the_condition_is_heard(method: str) -> None:
     network, given = _network(method), _given()
     noisier = NetworkInput(given.images, given.condition + 0.3)
-    assert not torch.equal(network(given, _step), network(noisier, _step))
+    assert not torch.equal(network(given, STEP), network(noisier, STEP))
 
 
 @pytest.mark.parametrize("method", NETWORKS)
 def test_the_same_answer_twice(method: str) -> None:
     network, given = _network(method), _given()
-    assert torch.equal(network(given, _step), network(given, _step))
+    assert torch.equal(network(given, STEP), network(given, STEP))
 
 
 def test_the_unrolled_network_asks_the_likelihood() -> None:
     network, given = _network("physed"), _given()
-    assert not torch.equal(network(given, _step), network(given, torch.zeros_like))
+    assert not torch.equal(network(given, STEP), network(given, _step_of(torch.zeros_like)))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from algorithms.networks.attention import WINDOW, TransposedBlock, WindowBlock, WindowLayer
-from algorithms.networks.constant import Constant
-from algorithms.networks.diffusion import LEVELS, MEAN, SPREAD, Diffusion
+from algorithms.networks.constant import USUAL_ERROR, Constant
+from algorithms.networks.diffusion import Diffusion, begun, coloured, variance_of
 from algorithms.networks.inputs import NetworkInput
 from algorithms.networks.layers import EMBEDDING, ResidualBlock
 from algorithms.networks.pyramid import BlockOf
@@ -86,19 +86,25 @@ def test_a_window_hears_its_neighbours_through_the_shifted_one() -> None:
 # --- the constant ---------------------------------------------------------------------------------
 
 
+def _told(constant: torch.nn.Module, made: Tensor, first: Tensor) -> Tensor:
+    """The mean of x and its error, as one tensor."""
+    return torch.stack(constant(made, first, CONDITION))
+
+
 def test_the_constant_has_no_place_and_no_mean_comes_in() -> None:
     constant, images = _shaken(Constant()), 0.2 * _random(1, 20, 20)
-    begun = images + 0.1
-    here = constant(images, begun, CONDITION)
+    first = images + 0.1
+    here = _told(constant, images, first)
     for moved in (images.roll(5, 2), images.rot90(1, (1, 2)), images.flip(1), images - 3.0):
-        assert torch.allclose(constant(moved, begun, CONDITION), here, atol=1e-5)
-    assert not torch.allclose(constant(1.5 * images, begun, CONDITION), here, atol=1e-3)
-    assert not torch.allclose(constant(images, 1.5 * begun, CONDITION), here, atol=1e-3)
+        assert torch.allclose(_told(constant, moved, first), here, atol=1e-5)
+    assert not torch.allclose(_told(constant, 1.5 * images, first), here, atol=1e-3)
+    assert not torch.allclose(_told(constant, images, 1.5 * first), here, atol=1e-3)
 
 
 def test_the_constant_begins_with_the_background_at_zero() -> None:
     images = 0.2 * _random(1, 40, 40)
-    mean = float(Constant()(images, images, CONDITION).detach())
+    mean, error = (float(value.detach()) for value in Constant()(images, images, CONDITION))
+    assert error == pytest.approx(USUAL_ERROR)
     least = images - images.mean() + mean
     assert float((least < 0).float().mean()) == pytest.approx(0.01, abs=0.002)
 
@@ -149,38 +155,90 @@ def test_the_parabola_is_the_likelihood_where_that_is_one() -> None:
     assert torch.equal(one(x), other(x))
 
 
-# --- the diffusion prior --------------------------------------------------------------------------
+# --- the diffusion --------------------------------------------------------------------------------
 
 
-def test_the_first_denoiser_is_the_best_linear_one() -> None:
-    noisy, level = _random(2, SIDE, SIDE), torch.tensor([0.1, 0.5])
-    found = Diffusion(8).denoise(noisy, level, torch.tensor([-0.2, -0.2]))
-    share = SPREAD**2 / (SPREAD**2 + level.square())
-    assert torch.allclose(found, MEAN + (noisy - MEAN) * share[:, None, None], atol=1e-6)
+class KnownPrior(Diffusion):
+    """Of specimens that are Gaussian noise of a known power: their mean under noise is known."""
+
+    power = 0.04
+
+    def denoise(
+        self, noisy: Tensor, level: Tensor, information: Tensor, condition: Tensor, **_: object
+    ) -> Tensor:
+        noise = level[:, None, None].square() * variance_of(information)
+        share = self.power / (self.power + noise)
+        made: Tensor = torch.fft.ifft2(torch.fft.fft2(noisy) * share).real
+        return made
 
 
-def test_samples_differ_and_are_the_same_ones_again() -> None:
+def _power(images: Tensor) -> Tensor:
+    """Mean power of images' Fourier coefficients, see `_inner`."""
+    return _inner(torch.fft.fft2(images).abs().square().mean(dim=0) / images[0].numel())
+
+
+def _inner(values: Tensor) -> Tensor:
+    """Averages over rings, but for that of the mean and the last ones, of few coefficients."""
+    bins = FrequencyBins.of((SIDE, SIDE), torch.device("cpu"))
+    return bins.mean(values)[1 : SIDE // 2]
+
+
+def test_the_noisiest_state_is_the_truth_under_the_noise_of_the_counts() -> None:
+    bins = FrequencyBins.of((SIDE, SIDE), torch.device("cpu"))
+    information = (3e3 * torch.exp(-torch.arange(len(bins.count)) / 4.0))[bins.ring]
+    x, random = 0.2 * _random(200, SIDE, SIDE), torch.Generator().manual_seed(4)
+    slope = torch.fft.fft2(_random(200, SIDE, SIDE, seed=5)) * information.sqrt()
+
+    def slope_of(estimate: Tensor) -> Tensor:
+        return slope + information * torch.fft.fft2(estimate - x)
+
+    step = DataStep(slope_of, information[None])
+    wanted = _inner(variance_of(information))
+    for around in (x, x + 0.01 * _random(200, SIDE, SIDE, seed=6)):
+        noise = begun(around, step, random) - x
+        assert torch.allclose(_power(noise), wanted, rtol=0.12)
+    drawn = coloured(information.expand(200, -1, -1), random)
+    assert torch.allclose(_power(drawn), wanted, rtol=0.12)
+
+
+@pytest.mark.parametrize("strength", [0.3, 30.0, 3e3])
+def test_samples_are_distributed_as_specimens_given_the_counts(strength: float) -> None:
+    prior = KnownPrior(8, levels=100).requires_grad_(False)
+    best = 0.2 * _random(SIDE, SIDE)
+    step, information = _parabola(best, 1.0, strength)
+    variance = 1 / (information + 1 / prior.power)
+    wanted = torch.fft.ifft2(torch.fft.fft2(best) * information * variance).real
+    wanted = wanted - wanted.mean()
+    given = NetworkInput(wanted.expand(1, 2, SIDE, SIDE), CONDITION)
+    found = prior.samples(given, step, 256)
+    mean = found.mean(dim=0)
+    # Levels are a finite number, and what counts do not show begins with finite noise: each makes
+    # samples a little too alike.
+    assert torch.allclose(_power(found - mean), _inner(variance), rtol=0.15)
+    error = mean - mean.mean() - wanted
+    assert float(error.std()) < 0.02 * float(best.std())
+
+
+def test_samples_come_in_opposite_pairs_and_are_the_same_ones_again() -> None:
     given = NetworkInput(0.2 * _random(1, 2, SIDE, SIDE), CONDITION)
     step, _ = _parabola(_random(SIDE, SIDE), 0.5)
-    prior = _shaken(Diffusion(8, levels=4))
-    first, again = (prior.samples(given, step, 2) for _ in range(2))
-    assert first.shape == (2, 1, SIDE, SIDE)
+    network = _shaken(Diffusion(8, levels=4))
+    first, again = (network.samples(given, step, 5) for _ in range(2))
+    assert first.shape == (5, SIDE, SIDE)
     assert torch.equal(first, again)
-    assert float((first[0] - first[1]).abs().mean()) > 1e-4
+    apart = first - first.mean(dim=0)
+    assert float(apart.std()) > 1e-4
+    both = torch.fft.fft2(KnownPrior(8).samples(given, step, 6))
+    middle = (both[:3] + both[3:]) / 2
+    assert torch.allclose(middle, middle[:1].expand_as(middle), atol=1e-3)
 
 
-@pytest.mark.parametrize("information", [1e-3, 1e9])
-def test_counts_lead_a_sample_as_far_as_they_tell(information: float) -> None:
-    best = 0.25 * _random(SIDE, SIDE)
-    given = NetworkInput(torch.zeros(1, 2, SIDE, SIDE), CONDITION)
-    step, _ = _parabola(best, 1.0, information)
-    found = Diffusion(8, levels=8).samples(given, step, 1)[0, 0]
-    error = (found - found.mean()) - (best - best.mean())
-    close = float((error.std() / best.std()).detach())
-    assert close < 0.05 if information > 1 else close > 0.5
-
-
-def test_levels_reach_below_what_counts_tell() -> None:
-    low, high = LEVELS
-    assert -10 * 2 * math.log10(low) > 40  # dB
-    assert high >= 2 * SPREAD
+def test_a_denoiser_changes_nothing_at_first_but_what_its_spectral_prior_does() -> None:
+    lattice = torch.cos(2 * math.pi * torch.arange(SIDE) / 4).expand(SIDE, SIDE)
+    step, information = _parabola(lattice, 1.0, 1e3)
+    network, level = Diffusion(8), torch.tensor([0.5])
+    noisy = lattice[None] + 0.5 * coloured(information[None], torch.Generator().manual_seed(0))
+    found = network.denoise(noisy, level, step.information, CONDITION).detach()
+    errors = [float((image - lattice).square().mean()) for image in (noisy, found)]
+    assert errors[1] < 0.2 * errors[0]
+    assert float(found.mean()) == pytest.approx(0.0, abs=1e-6)

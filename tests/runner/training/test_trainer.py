@@ -25,6 +25,7 @@ TINY = DataRecipe(
     validation_scenes=2,
     shard_scenes=4,
     steps=(4, 6),
+    light_share=0.0,
     profile=Profile(object_shape=(64, 64), sampling_A=0.25, window=24, scan_shape=(16, 16)),
 )
 RECIPE = TrainRecipe(steps=12, batch=2, width=8, validate_every=4, warm_up=4)
