@@ -47,6 +47,13 @@ class Constant(nn.Module):
             nn.SiLU(),
             nn.Linear(HIDDEN, 2),
         )
+        self.begin()
+
+    def begin(self) -> None:
+        """Draw first weights; they say what plain ptychography does."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
@@ -67,7 +74,11 @@ class Constant(nn.Module):
 
     def mean_of(self, told: Tensor) -> tuple[Tensor, Tensor]:
         """`told` (B, n) -> the mean of x, and its error: in half of all cases it is less, (B,)."""
-        change, wider = self.layers(told).unbind(dim=1)
+        return self.said(self.layers(told), told)
+
+    def said(self, answer: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+        """What the layers' answer (B, 2) means; see `mean_of`."""
+        change, wider = answer.unbind(dim=1)
         error = USUAL_ERROR * (MOST_UNSURE * torch.tanh(wider / MOST_UNSURE)).exp()
         return change - LEVEL_SCALE * told[:, BACKGROUND], error
 
