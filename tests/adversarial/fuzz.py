@@ -27,8 +27,8 @@ from tests.adversarial.mutate import MUTATIONS, stock_of
 from tests.adversarial.oracle import check_canonical
 from tests.helpers.watch import watched
 
-LIMITS = SanitiserLimits(cpu_s=2)
-"""Damaged files send HDF5 round in circles, a few in a thousand: we do not wait the usual time."""
+LIMITS = SanitiserLimits(cpu_s=1)
+"""Damaged files send HDF5 round in circles, one in a hundred: we do not wait the usual time."""
 
 READER_MIB = 80
 """What the reader has in memory before it opens a file, at most [MiB]."""

@@ -21,7 +21,7 @@ from tests.adversarial.files.corpus import CASES
 from tests.adversarial.files.workshop import Workshop
 from tests.helpers.damage import Damage
 
-LONGEST_DAMAGE_S = 20
+LONGEST_DAMAGE_S = 3
 """After this time [s] a damage that goes round in circles is ended."""
 
 LARGEST_SEED = 1 << 20
