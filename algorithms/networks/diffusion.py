@@ -150,6 +150,8 @@ class Diffusion(nn.Module):
             condition: of a `NetworkInput`: the noise is that of level 1, (B, 4).
             periodic: whether the specimens are.
         """
+        if information.shape[-2:] == noisy.shape[:-3:-1]:  # F goes by |k|: a turned image's is
+            information = information.transpose(-2, -1)  # that of the other axis
         images = _shown(noisy, level[:, None, None].square() * variance_of(information))
         told = torch.cat([condition[:, :-1] + level.log10()[:, None], condition[:, -1:]], dim=1)
         change = at_any_size(

@@ -242,3 +242,17 @@ def test_a_denoiser_changes_nothing_at_first_but_what_its_spectral_prior_does() 
     errors = [float((image - lattice).square().mean()) for image in (noisy, found)]
     assert errors[1] < 0.2 * errors[0]
     assert float(found.mean()) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_an_image_that_is_no_square_is_turned_too() -> None:
+    shape = (24, 40)
+    bins = FrequencyBins.of(shape, torch.device("cpu"))
+    information = (1e3 * torch.exp(-torch.arange(len(bins.count)) / 8.0))[bins.ring][None]
+    best = 0.2 * _random(*shape)
+    step = DataStep(lambda x: information * torch.fft.fft2(x - best), information)
+    given = NetworkInput(best.expand(1, 2, *shape), CONDITION)
+    network = Diffusion(8, levels=6).requires_grad_(False)
+    assert network.samples(given, step, 2).shape == (2, *shape)
+    once, turned = (network(given, step, turned=turned)[0] for turned in (False, True))
+    # The first weights change nothing but what the spectral prior does, which has no direction.
+    assert torch.allclose(once, turned, atol=1e-4)
