@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from physics.curvature import Curvature, blur
+from physics.curvature import Curvature, FrequencyBins, blur
 from physics.gauge import WELL_SEEN
 
 CONTRADICTION_SIGMA = 5.0
@@ -64,14 +64,7 @@ class SpectralPrior:
         Coefficients that stand out (Bragg peaks of a lattice) have their own power as variance; all
         others of a ring share the average of those that do not.
         """
-        bins, noise = curvature.bins, curvature.noise_power()
-        power = curvature.power(phi)
-        excess = power - noise
-        ring = bins.mean(excess).clamp_min(0.0)[bins.ring]
-        peak = power > PEAK_CONTRAST * (noise + ring)
-        others = bins.mean((~peak).to(phi.dtype)).clamp_min(1e-9)
-        diffuse = bins.mean(torch.where(peak, torch.zeros_like(excess), excess)) / others
-        signal = torch.where(peak, excess, diffuse.clamp_min(0.0)[bins.ring])
+        signal = signal_power(curvature.power(phi), curvature.noise_power(), curvature.bins)
         # Where no signal is seen the prior is a thousand times stronger than the data.
         information = phi.numel() / signal.clamp_min(1e-30)
         bounded = information.clamp_max(1e3 * float(curvature.spectrum.max()))
@@ -83,6 +76,22 @@ class SpectralPrior:
         transform = torch.fft.fft2(phi)
         value = 0.5 * float((self.curvature * transform.abs().square()).sum()) / phi.numel()
         return value, torch.fft.ifft2(self.curvature * transform).real
+
+
+def signal_power(power: Tensor, noise: Tensor, bins: FrequencyBins) -> Tensor:
+    """Power expected of the signal in each Fourier coefficient, (H, W), see `SpectralPrior`.
+
+    Args:
+        power: of an image with noise, (H, W).
+        noise: its own, (H, W).
+        bins: the rings.
+    """
+    excess = power - noise
+    ring = bins.mean(excess).clamp_min(0.0)[bins.ring]
+    peak = power > PEAK_CONTRAST * (noise + ring)
+    others = bins.mean((~peak).to(power.dtype)).clamp_min(1e-9)
+    diffuse = bins.mean(torch.where(peak, torch.zeros_like(excess), excess)) / others
+    return torch.where(peak, excess, diffuse.clamp_min(0.0)[bins.ring])
 
 
 @dataclass(frozen=True)

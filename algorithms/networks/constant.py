@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from algorithms.networks.inputs import NetworkInput
 from algorithms.networks.layers import Standardised
 
 LEVELS = (
@@ -66,6 +67,11 @@ class Constant(nn.Module):
             The mean of x and its error, see `mean_of`.
         """
         return self.mean_of(self.told(made, begun, condition))
+
+    def placed(self, images: Tensor, given: NetworkInput) -> tuple[Tensor, Tensor]:
+        """Images (B, H, W) with the mean of x, and its error, (B,); it is trained by itself."""
+        mean, error = self(images.detach(), given.images[:, 0], given.condition)
+        return images + (mean - images.mean(dim=(1, 2)))[:, None, None], error
 
     def told(self, made: Tensor, begun: Tensor, condition: Tensor) -> Tensor:
         """All that it goes by, (B, n)."""

@@ -31,7 +31,7 @@ from algorithms.networks.layers import (
 )
 from algorithms.networks.pyramid import STRIDE, Pyramid
 from algorithms.networks.step import DataStep
-from algorithms.prior import PEAK_CONTRAST
+from algorithms.prior import signal_power
 from physics.curvature import FrequencyBins, blur
 
 LEAST = 0.08
@@ -81,25 +81,18 @@ class Diffusion(nn.Module):
 
         images = noisy[:, None]
         x: Tensor = (over_orientations(once, images) if turned else once(images))[:, 0]
-        return self.with_constant(x, given)
-
-    def with_constant(self, x: Tensor, given: NetworkInput) -> Tensor:
-        """x (B, H, W) with the mean that its levels tell."""
-        mean, _ = self.constant(x.detach(), given.images[:, 0], given.condition)
-        wanted: Tensor = _centred(x) + mean[:, None, None]
-        return wanted
+        return self.constant.placed(x, given)[0]
 
     def samples(
         self, given: NetworkInput, step: DataStep, count: int, *, periodic: bool = True
     ) -> Tensor:
         """Specimens that the counts of one sample allow, (count, H, W); the same ones each time.
 
-        They come in pairs of opposite noise, so that their mean hardly depends on it. All have the
-        constant of their mean.
+        Without a constant: each has the mean 0. They come in pairs of opposite noise, so that their
+        mean hardly depends on it.
         """
         random = torch.Generator().manual_seed(0)
         pairs = -(-count // 2)
-
         information = step.information.expand(pairs, -1, -1)
 
         def fresh(noise: Callable[[Tensor, torch.Generator], Tensor]) -> Tensor:
@@ -120,9 +113,7 @@ class Diffusion(nn.Module):
             clean = torch.cat(parts)
             kept = (following / level) ** 2
             x = clean + kept * (x - clean) + following * (1 - kept) ** 0.5 * fresh(coloured)
-        x = _centred(x[:count])
-        mean = self.with_constant(x.mean(dim=0, keepdim=True), given)
-        return x + mean.mean()
+        return _centred(x[:count])
 
     def _denoised(
         self, x: Tensor, *, level: float, given: NetworkInput, step: DataStep, periodic: bool
@@ -196,27 +187,14 @@ def variance_of(information: Tensor) -> Tensor:
 
 
 def _shown(noisy: Tensor, variance: Tensor) -> Tensor:
-    """What the network sees of z_s: under a spectral prior of its own, and blurred, (B, 2, H, W).
-
-    As `algorithms.prior.SpectralPrior`: what stands out of its ring is a lattice's, and is kept.
-    """
+    """What the network sees of z_s: under a spectral prior of its own, and blurred (B, 2, H, W)."""
     height, width = noisy.shape[-2:]
     bins = FrequencyBins.of((height, width), noisy.device)
     transform = torch.fft.fft2(noisy)
     power = transform.abs().square() / (height * width)
-    excess = power - variance
-    ring = _rings(bins, excess)
-    peak = power > PEAK_CONTRAST * (variance + ring)
-    others = _rings(bins, (~peak).to(excess)).clamp_min(1e-9)
-    diffuse = _rings(bins, torch.where(peak, 0.0, excess)) / others
-    signal = torch.where(peak, excess, diffuse)
+    signal = torch.stack([signal_power(*both, bins) for both in zip(power, variance, strict=True)])
     under_prior = torch.fft.ifft2(transform * signal / (signal + variance)).real
     return torch.stack([under_prior, blur(noisy, BLUR_PX)], dim=1)
-
-
-def _rings(bins: FrequencyBins, values: Tensor) -> Tensor:
-    """Values (B, H, W) averaged over their rings, at least 0."""
-    return torch.stack([bins.mean(one).clamp_min(0.0)[bins.ring] for one in values])
 
 
 def _centred(x: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class Denoiser(nn.Module):
         """x (B, H, W); the likelihood is not asked."""
         images, condition = with_background_at_zero(given.images), given.condition
         change = _change(self.pyramid, self.stride, images, condition, periodic, turned)
-        return _with_constant(images[:, 0] + change[:, 0], self.constant, given)
+        return self.constant.placed(images[:, 0] + change[:, 0], given)[0]
 
 
 class Unrolled(nn.Module):
@@ -93,14 +93,7 @@ class Unrolled(nn.Module):
         for stage in self.stages:
             images = torch.cat([torch.stack([x, x + step(x)], dim=1), shown], dim=1)
             x = x + _change(stage, STRIDE, images, given.condition, periodic, turned)[:, 0]
-        return _with_constant(x, self.constant, given)
-
-
-def _with_constant(images: Tensor, constant: Constant, given: NetworkInput) -> Tensor:
-    """Images (B, H, W) with the mean that `constant` gives them; it is trained by itself."""
-    mean, _ = constant(images.detach(), given.images[:, 0], given.condition)
-    wanted: Tensor = images + (mean - images.mean(dim=(1, 2)))[:, None, None]
-    return wanted
+        return self.constant.placed(x, given)[0]
 
 
 def _change(

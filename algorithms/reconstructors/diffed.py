@@ -61,11 +61,10 @@ class DiffEd(Learned):
         with torch.no_grad():
             found = network.samples(given, step, self.samples, periodic=attrs.periodic)
             once = network(given, step, periodic=attrs.periodic, turned=self.turned)
-            x = network.with_constant((once + found.mean(dim=0)) / 2, given)[0]
-            _, usual = network.constant(x[None], given.images[:, 0], given.condition)
-        spread = found.std(dim=0) if self.samples > 1 else torch.zeros_like(x)
+            x, usual = network.constant.placed((once + found.mean(dim=0)) / 2, given)
+        spread = found.std(dim=0) if self.samples > 1 else torch.zeros_like(found[0])
         spread = torch.hypot(spread, NORMAL * usual)
-        return Answer(scale * x, {"uncertainty": uncertainty_map(spread)})
+        return Answer(scale * x[0], {"uncertainty": uncertainty_map(spread)})
 
 
 def uncertainty_map(spread: Tensor) -> dict[str, Any]:

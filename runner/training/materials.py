@@ -147,39 +147,36 @@ MATERIALS: tuple[Material, ...] = (
 )
 """Trained on."""
 
+
+def _known(*names: str) -> tuple[Material, ...]:
+    """Of `MATERIALS`, in the order of the names."""
+    return tuple(one for name in names for one in MATERIALS if one.name == name)
+
+
 LIGHT: tuple[Material, ...] = (
+    *_known("BeO layer", "BC3", "SiC layer"),
     *_of(
         Structure.HONEYCOMB,
-        ("BeO layer", ("Be", "O"), 2.68, 3.0),
-        ("BC3", ("C", "C"), 2.585, 3.4),
-        ("SiC layer", ("Si", "C"), 3.09, 3.3),
         ("CN layer", ("C", "N"), 2.42, 3.3),
         ("CO layer", ("C", "O"), 2.50, 3.2),
         ("BO layer", ("B", "O"), 2.62, 3.1),
         ("BeC layer", ("Be", "C"), 2.78, 3.2),
         ("borophene", ("B", "B"), 2.90, 3.2),
     ),
-    *_of(
-        Structure.ROCK_SALT,
-        ("LiF", ("Li", "F"), 4.026),
-        ("NaF", ("Na", "F"), 4.620),
-        ("LiCl", ("Li", "Cl"), 5.130),
-    ),
+    *_known("LiF"),
+    *_of(Structure.ROCK_SALT, ("NaF", ("Na", "F"), 4.620), ("LiCl", ("Li", "Cl"), 5.130)),
+    *_known("diamond", "SiC", "BP"),
     *(
-        Material(name, structure, elements, a)
-        for name, elements, a in (
-            ("diamond", ("C", "C"), 3.567),
-            ("SiC", ("Si", "C"), 4.360),
-            ("BP", ("B", "P"), 4.538),
-            ("BeS", ("Be", "S"), 4.870),
-        )
+        Material("BeS", structure, ("Be", "S"), 4.870)
         for structure in (Structure.ZINC_BLENDE_110, Structure.ZINC_BLENDE_001)
     ),
     *_metals(
         (Structure.FCC_001, Structure.FCC_110, Structure.FCC_111), ("Mg", 4.52), ("Ca", 5.588)
     ),
-    *_metals((Structure.BCC_001, Structure.BCC_110), ("Li", 3.51), ("Na", 4.291)),
-    *_metals((Structure.HCP,), ("Be", 2.286), ("Mg", 3.209), ("Sc", 3.309)),
+    *_known("Li"),
+    *_metals((Structure.BCC_001, Structure.BCC_110), ("Na", 4.291)),
+    *_known("Be", "Mg"),
+    *_metals((Structure.HCP,), ("Sc", 3.309)),
 )
 """Light and dense ones, some of which nature does not have: their atoms are wide beside the space
 between, so that the background is nowhere. Trained on more often, for they are the hardest."""

@@ -23,7 +23,7 @@ LEAST_SPREAD = 1e-3
 
 
 def settle_constant(network: nn.Module, scenes: Scenes, seed: int, device: torch.device) -> None:
-    """Teach a network's constant, where it has one; all its other weights stay.
+    """Teach a network's constant; all its other weights stay.
 
     It begins anew, so that nothing of the training before is in it. What it is told is standardised
     over the scenes, and the first layer changed at the end so that it need not be any more. Raw
@@ -32,9 +32,8 @@ def settle_constant(network: nn.Module, scenes: Scenes, seed: int, device: torch
     The likeliest are learned, if errors are distributed as Cauchy's: most are small, and a scene
     whose constant cannot be told pulls at nothing.
     """
-    constant = getattr(network, "constant", None)
-    if not isinstance(constant, Constant):
-        return
+    constant = network.constant
+    assert isinstance(constant, Constant)
     told, mean = _all_answers(network, constant, scenes, device)
     spread, middle = torch.std_mean(told, dim=0)
     spread = spread.clamp_min(LEAST_SPREAD)

@@ -15,7 +15,7 @@ from runner.training.materials import (
 )
 from runner.training.specimens import PHASES_RAD, Source, draw_training_specimen
 
-ALL = (*MATERIALS, *LIGHT, *VALIDATION_MATERIALS)
+ALL = tuple(dict.fromkeys((*MATERIALS, *LIGHT, *VALIDATION_MATERIALS)))
 
 GRID = {"shape": (64, 64), "sampling_A": 0.25, "energy_eV": 80e3}
 
