@@ -113,7 +113,7 @@ class Diffusion(nn.Module):
             clean = torch.cat(parts)
             kept = (following / level) ** 2
             x = clean + kept * (x - clean) + following * (1 - kept) ** 0.5 * fresh(coloured)
-        return _centred(x[:count])
+        return x[:count]
 
     def _denoised(
         self, x: Tensor, *, level: float, given: NetworkInput, step: DataStep, periodic: bool

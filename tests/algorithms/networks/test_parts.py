@@ -226,6 +226,7 @@ def test_samples_come_in_opposite_pairs_and_are_the_same_ones_again() -> None:
     first, again = (network.samples(given, step, 5) for _ in range(2))
     assert first.shape == (5, SIDE, SIDE)
     assert torch.equal(first, again)
+    assert float(first.mean(dim=(1, 2)).abs().max()) < 1e-6 * float(first.std())
     apart = first - first.mean(dim=0)
     assert float(apart.std()) > 1e-4
     both = torch.fft.fft2(KnownPrior(8).samples(given, step, 6))
