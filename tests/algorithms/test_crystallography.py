@@ -136,6 +136,7 @@ def test_microed_is_deterministic(perfect: Sample, refined: Reconstruction) -> N
     assert Microed().reconstruct(perfect, SPEC).x_hat.tobytes() == refined.x_hat.tobytes()
 
 
+@pytest.mark.slow
 def test_a_step_is_seen_by_the_scale_alone(stepped: tuple[Sample, np.ndarray]) -> None:
     sample, x = stepped
     with_map, without = (

@@ -162,6 +162,7 @@ def waves_in_noise(truth: Lattice, rng: np.random.Generator) -> ScanSpectrum:
     )
 
 
+@pytest.mark.slow
 def test_the_errors_of_a_lattice_are_as_large_as_stated() -> None:
     """Six noises: each coordinate off by its own standard error, on the average."""
     truth = turned_lattice(3.2, 3.7, 104.0, 23.0)

@@ -98,6 +98,7 @@ def test_names_are_no_markup() -> None:
     assert "20.00" in html
 
 
+@pytest.mark.slow
 def test_the_example_notebook_runs() -> None:
     book = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in book.cells), "commit it without outputs"

@@ -62,7 +62,13 @@ def test_a_name_that_no_image_can_have(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / name).exists()
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize(
+    "template",
+    [
+        name if name == "minimal" else pytest.param(name, marks=pytest.mark.slow)
+        for name in TEMPLATES
+    ],
+)
 def test_its_own_tests_pass(template, tmp_path: Path) -> None:
     make_submission(tmp_path / "new", template)
     test = tmp_path / "new" / "tests" / "test_my_method.py"

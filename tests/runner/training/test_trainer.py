@@ -11,7 +11,7 @@ import torch
 from algorithms.networks.models import NETWORKS
 from algorithms.networks.weights import read_weights
 from runner.files.hdf5 import sha256_of
-from runner.training import losses
+from runner.training import losses, settle
 from runner.training.checkpoint import CHECKPOINT_NAME
 from runner.training.export import export
 from runner.training.recipes import DataRecipe, TrainRecipe, data_recipe, train_recipe
@@ -106,8 +106,9 @@ def test_the_step_leads_to_the_truth_but_for_its_noise(data: Path) -> None:
 
 @pytest.mark.parametrize("method", ["dncnn-ed", "physed", "phasegan-ed", "diffed"])
 def test_a_training_that_is_interrupted_ends_with_the_same_bytes(
-    method: str, data: Path, tmp_path: Path
+    method: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(settle, "STEPS", 100)
     recipe = RECIPES.get(method, RECIPE)
     whole = train(method, recipe, data, tmp_path / "whole")
     train(method, recipe, data, tmp_path / "parts", stop_after=8)
