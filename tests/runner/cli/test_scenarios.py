@@ -92,6 +92,7 @@ def test_a_container_that_was_asked_for_is_not_replaced(
 
 
 @pytest.mark.docker
+@pytest.mark.slow
 def test_container_and_process_agree(stem4d, small_challenge, image: str) -> None:
     inside = stem4d("scenarios", small_challenge.path, *FAST, "--json", "--image", image).json()
     outside = stem4d("scenarios", small_challenge.path, *FAST, "--json").json()
