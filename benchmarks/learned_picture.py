@@ -27,12 +27,16 @@ COVERAGE_WIDTHS = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0]
 """Half-widths of intervals about x_hat, in standard deviations."""
 
 
-def draw(answers: list[Answer], coverage: list[dict[str, Any]]) -> None:
-    """All of them, into docs/images."""
+def draw(
+    answers: list[Answer],
+    coverage: list[dict[str, Any]],
+    seconds: dict[tuple[str, str], tuple[float, float]],
+) -> None:
+    """All of them, into docs/images; `seconds`: (mean, slowest) by method and tier."""
     methods = [m for m in dict.fromkeys(a.method for a in answers) if m != PLAIN]
     _save(_curves(), "learned_curves")
     _save(_all_scenes(methods, answers), "learned_scenes")
-    _save(_cost(answers), "learned_cost")
+    _save(_cost(answers, seconds), "learned_cost")
     if coverage:
         _save(_coverage(coverage), "learned_coverage")
 
@@ -95,19 +99,25 @@ def _scenes(place: Axes, method: str, answers: list[Answer]) -> None:
     place.legend(fontsize=FONT_PT - 1)
 
 
-def _cost(answers: list[Answer]) -> Figure:
-    """Score against seconds a sample, means over all scenes."""
-    figure, place = plt.subplots(figsize=(4.8, 3.2), layout="constrained")
-    for number, method in enumerate(dict.fromkeys(a.method for a in answers)):
-        own = [a for a in answers if a.method == method]
-        seconds, score = (
-            float(np.mean([getattr(a, k) for a in own])) for k in ("seconds", "score")
-        )
-        place.plot(seconds, score, "o", color=f"C{number % 10}")
+def _cost(answers: list[Answer], seconds: dict[tuple[str, str], tuple[float, float]]) -> Figure:
+    """Score against seconds a sample, means over all tiers."""
+    figure, place = plt.subplots(figsize=(6.0, 3.6), layout="constrained")
+    means = {
+        method: float(np.mean([seconds[method, tier.value][0] for tier in Tier]))
+        for method in {a.method for a in answers}
+    }
+    for number, method in enumerate(sorted(means, key=means.__getitem__)):
+        score = float(np.mean([a.score for a in answers if a.method == method]))
+        place.plot(means[method], score, "o", color=f"C{number}")
         place.annotate(
-            method, (seconds, score), (4, 3), textcoords="offset points", fontsize=FONT_PT - 1
+            method,
+            (means[method], score),
+            (5 if number % 2 else -5, -3),  # names of neighbours go apart
+            textcoords="offset points",
+            fontsize=FONT_PT - 1,
+            horizontalalignment="left" if number % 2 else "right",
         )
-    place.margins(0.2)
+    place.margins(0.3)
     place.set_xlabel("seconds a sample, calibration included", fontsize=FONT_PT)
     place.set_ylabel("blind score, mean", fontsize=FONT_PT)
     return figure
