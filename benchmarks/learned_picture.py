@@ -101,7 +101,7 @@ def _scenes(place: Axes, method: str, answers: list[Answer]) -> None:
 
 def _cost(answers: list[Answer], seconds: dict[tuple[str, str], tuple[float, float]]) -> Figure:
     """Score against seconds a sample, means over all tiers."""
-    figure, place = plt.subplots(figsize=(6.0, 3.6), layout="constrained")
+    figure, place = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
     means = {
         method: float(np.mean([seconds[method, tier.value][0] for tier in Tier]))
         for method in {a.method for a in answers}
