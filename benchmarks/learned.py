@@ -8,15 +8,14 @@
 `errors`: every tier's scenes with the true spec. The same scenes to first order in the noise
 (`runner.training.first_order`), which is what the networks are trained on, stand beside.
 
-`plain` and `run`: every tier's scenes on the blind track, each calibrated by `gradient` once. A
-method's time is its own and that of plain ptychography and calibration before it.
+`plain` and `run`: every tier's scenes on the blind track, each calibrated by `gradient` once.
+Seconds beside their scores are those of `benchmarks.zoo`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
@@ -179,15 +178,13 @@ def run(options: argparse.Namespace) -> None:
         for method in methods:
             algorithm = learned(method)(weights=options.weights)
             algorithm.setup()
-            started = time.monotonic()
             solved = algorithm.finish(sample, spec, begun, {})
-            seconds = base.seconds + time.monotonic() - started
             refined = solved.spec if isinstance(solved.spec, MismatchSpec) else spec
             told = solved.diagnostics["network"]
-            found = answer(scene, method, solved, refined, seconds, told["believed"])
+            found = answer(scene, method, solved, refined, told["believed"])
             answers.append(asdict(found))
             print(f"{found.tier:7} {found.scene:25} {method:12} {found.psnr_db:6.2f} dB", end=" ")
-            print(f"({base.psnr_db:.2f} before), {seconds:.1f} s", flush=True)
+            print(f"({base.psnr_db:.2f} before)", flush=True)
             if "uncertainty" in told and told["believed"]:
                 entry = {"tier": found.tier, "number": found.number}
                 coverage.append(entry | {"shares": _covered(solved, scene, told["uncertainty"])})
@@ -215,8 +212,8 @@ def tables(_: argparse.Namespace) -> None:
     learned_picture.draw(answers, kept["coverage"], seconds)
 
 
-def _seconds() -> dict[tuple[str, str], tuple[float, float]]:
-    """(Mean, slowest) of a sample by method and tier, as `benchmarks.zoo` timed them alone."""
+def _seconds() -> learned_picture.Seconds:
+    """Of `benchmarks.zoo`."""
     entries = json.loads(ZOO.read_text())["entries"]
     return {
         (entry["algorithm"].removesuffix("+gradient"), entry["tier"]): (
@@ -245,9 +242,7 @@ def _errors_table() -> str:
     return "\n".join(lines)
 
 
-def _scores_table(
-    answers: list[Answer], seconds: dict[tuple[str, str], tuple[float, float]]
-) -> str:
+def _scores_table(answers: list[Answer], seconds: learned_picture.Seconds) -> str:
     """Means of each tier, and the gain over plain ptychography, scene by scene."""
     plain_psnr = {(a.tier, a.number): a.psnr_db for a in answers if a.method == PLAIN}
     lines = [

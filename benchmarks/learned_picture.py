@@ -27,12 +27,12 @@ COVERAGE_WIDTHS = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0]
 """Half-widths of intervals about x_hat, in standard deviations."""
 
 
-def draw(
-    answers: list[Answer],
-    coverage: list[dict[str, Any]],
-    seconds: dict[tuple[str, str], tuple[float, float]],
-) -> None:
-    """All of them, into docs/images; `seconds`: (mean, slowest) by method and tier."""
+Seconds = dict[tuple[str, str], tuple[float, float]]
+"""(Mean, slowest) of a sample, calibration included, by method and tier."""
+
+
+def draw(answers: list[Answer], coverage: list[dict[str, Any]], seconds: Seconds) -> None:
+    """All of them, into docs/images."""
     methods = [m for m in dict.fromkeys(a.method for a in answers) if m != PLAIN]
     _save(_curves(), "learned_curves")
     _save(_all_scenes(methods, answers), "learned_scenes")
@@ -99,7 +99,7 @@ def _scenes(place: Axes, method: str, answers: list[Answer]) -> None:
     place.legend(fontsize=FONT_PT - 1)
 
 
-def _cost(answers: list[Answer], seconds: dict[tuple[str, str], tuple[float, float]]) -> Figure:
+def _cost(answers: list[Answer], seconds: Seconds) -> Figure:
     """Score against seconds a sample, means over all tiers."""
     figure, place = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
     means = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,7 +46,6 @@ class Answer:
         ssim: of x.
         consistency: of the counts.
         score: blind.
-        seconds: calibration included.
         believed: whether the network's image was returned; None: there is no network.
     """
 
@@ -59,7 +57,6 @@ class Answer:
     ssim: float
     consistency: float
     score: float
-    seconds: float
     believed: bool | None = None
 
 
@@ -94,7 +91,6 @@ def answer(
     method: str,
     solved: Reconstruction,
     spec: MismatchSpec,
-    seconds: float,
     believed: bool | None = None,
 ) -> Answer:
     """Score one."""
@@ -109,7 +105,6 @@ def answer(
         *quality,
         left,
         blind_score(*quality, left),
-        seconds,
         believed,
     )
 
@@ -135,15 +130,13 @@ def plain_of(scene: Scene, cache: Path) -> tuple[Plain, MismatchSpec, Answer]:
 
 
 def _make(scene: Scene, place: Path) -> None:
-    began = time.monotonic()
     calibration = Gradient().estimate(scene.sample)
     begun = Sample(**{**vars(scene.sample), "phase": calibration.phase})
     fit, _ = Ptychography().fitted(begun, calibration.spec)
     plain = Plain.of(fit)
     scale = scene.sample.operator.attrs.phase_scale_rad
     x = pin_background(plain.image / scale, plain.curvature.window)
-    seconds = time.monotonic() - began
-    found = answer(scene, PLAIN, Reconstruction(x.numpy()), calibration.spec, seconds)
+    found = answer(scene, PLAIN, Reconstruction(x.numpy()), calibration.spec)
     place.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         place,

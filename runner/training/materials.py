@@ -149,8 +149,11 @@ MATERIALS: tuple[Material, ...] = (
 
 
 def _known(*names: str) -> tuple[Material, ...]:
-    """Of `MATERIALS`, in the order of the names."""
-    return tuple(one for name in names for one in MATERIALS if one.name == name)
+    """Of `MATERIALS`, in the order of the names, each in all its structures."""
+    by_name: dict[str, list[Material]] = {}
+    for one in MATERIALS:
+        by_name.setdefault(one.name, []).append(one)
+    return tuple(one for name in names for one in by_name[name])
 
 
 LIGHT: tuple[Material, ...] = (
